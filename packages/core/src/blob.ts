@@ -1,0 +1,81 @@
+import type { Digest } from './digest.ts';
+import type { PiecePlan, Span } from './pieces.ts';
+
+/** Where the bytes of an answer came from. */
+export type Source = 'disk' | 'peer' | 'origin' | 'mixed';
+
+/** A blob that can be read, complete or still filling. Held until disposed: what is held is not evicted. */
+export interface OpenBlob extends AsyncDisposable {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly source: Source;
+  /**
+   * Copies checked bytes from `offset` on into `into` and says how many; 0 at the end only.
+   * Waits where the blob is still filling. The last piece comes only after the whole digest is proven.
+   */
+  read(into: Buffer, offset: number, signal: AbortSignal): Promise<number>;
+}
+
+/** A blob on its way to the disk. There is one per digest, however many read it. */
+export interface Draft {
+  readonly digest: Digest;
+  readonly plan: PiecePlan;
+  /** Bytes of the pieces that are here. */
+  readonly heldBytes: number;
+  has(piece: number): boolean;
+  /** Keeps a piece that arrived whole. The chunks must not change until it resolves. Throws `disk_failed`. */
+  write(piece: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /** With every piece here: proves the digest, and makes the blob durable. False when the bytes are not the digest's. */
+  seal(signal: AbortSignal): Promise<boolean>;
+  /** Forgets pieces that proved wrong. Readers that were given any of their bytes fail with `blob_corrupt`. */
+  drop(pieces: readonly number[]): Promise<void>;
+  /** A reader that follows the draft as it fills, and goes on through the sealing. */
+  follow(source: Source): OpenBlob;
+  /** The pieces that readers wait for, and for how long already. */
+  waiting(): readonly { readonly piece: number; readonly waitedMs: number }[];
+  /** Ends the waits of all readers: nobody is filling the draft any more. What it has stays. */
+  fail(error: Error): void;
+}
+
+export interface HeldBlob {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly lastUsedAt: number;
+}
+
+/** The blobs on this host. */
+export interface BlobStore extends AsyncDisposable {
+  /** The sealed blob. Undefined when it is not here. */
+  open(digest: Digest): Promise<OpenBlob | undefined>;
+  /** The draft of a blob, made when there is none. Undefined when the disk cannot take it: full, failing, or over its quota. */
+  draft(digest: Digest, size: number): Promise<Draft | undefined>;
+  /** Keeps a small blob whose bytes are at hand and proven. False when the disk cannot take it. */
+  put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
+  /** The size of a sealed blob, without touching it. */
+  sizeOf(digest: Digest): number | undefined;
+  list(): readonly HeldBlob[];
+  /** False when there was nothing to remove. */
+  remove(digest: Digest): Promise<boolean>;
+  /** Reads the blob again and compares it with its digest; a blob that fails is no longer served. */
+  verify(digest: Digest, signal: AbortSignal): Promise<'sound' | 'corrupt' | 'unknown'>;
+  status(): StoreStatus;
+}
+
+export interface StoreStatus {
+  readonly blobs: number;
+  readonly bytes: number;
+  readonly drafts: number;
+  readonly draftBytes: number;
+  readonly quotaBytes: number;
+  /** Why nothing is written at present; undefined when all is well. */
+  readonly passThrough: string | undefined;
+}
+
+/** A repository of an origin registry, as one caller may see it. */
+export interface Remote {
+  readonly origin: string;
+  /** The size of a blob. Undefined when the origin has no such blob; throws `origin_unavailable`, `denied`, `unauthorized`. */
+  stat(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
+  /** Bytes of a blob as the origin sends them; ends early or throws when the origin does. */
+  read(digest: Digest, span: Span, signal: AbortSignal): AsyncIterable<Uint8Array>;
+}

@@ -1,0 +1,27 @@
+export type { BlobStore, Draft, HeldBlob, OpenBlob, Remote, Source, StoreStatus } from './blob.ts';
+export type { BlobFacts, Catalog, KnownFacts } from './catalog.ts';
+export {
+  algorithmOf,
+  type Digest,
+  digestOf,
+  hashLike,
+  hexOf,
+  matches,
+  parseDigest,
+  sha256,
+  shortOf,
+} from './digest.ts';
+export { describe, FAILURE_CODES, Failure, type FailureCode, isFailure } from './failure.ts';
+export { BLOB_BYTES_MAX, BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces, type Span } from './pieces.ts';
+export type { PullStatus, Pulls, Want } from './pull.ts';
+export {
+  isOriginName,
+  isRepositoryPath,
+  isTag,
+  NAME_CHARS_MAX,
+  parseReference,
+  type Reference,
+  type Repository,
+  repositoryKey,
+} from './reference.ts';
+export type { FillState, Happening, Report } from './report.ts';

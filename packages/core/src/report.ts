@@ -1,0 +1,58 @@
+import type { Source } from './blob.ts';
+import type { Digest } from './digest.ts';
+
+/** Something that operators may want counted or logged. Libraries report; only the agent logs and counts. */
+export type Happening =
+  | { readonly kind: 'fetched'; readonly from: 'peer' | 'origin'; readonly origin: string; readonly bytes: number }
+  | { readonly kind: 'served'; readonly to: 'client' | 'peer'; readonly source: Source; readonly bytes: number }
+  | {
+      readonly kind: 'request';
+      readonly what: 'manifest' | 'blob' | 'tag' | 'upload' | 'other';
+      readonly method: string;
+      readonly target: string;
+      readonly code: number;
+      readonly seconds: number;
+      readonly firstByteSeconds: number | undefined;
+      readonly source: Source | undefined;
+      readonly bytes: number;
+      /** Why the answer was cut short or refused, in words. */
+      readonly problem: string | undefined;
+    }
+  | {
+      readonly kind: 'fill';
+      readonly state: FillState;
+      readonly digest: Digest;
+      readonly origin: string;
+      readonly bytes: number;
+      readonly seconds: number;
+      readonly problem: string | undefined;
+    }
+  | {
+      readonly kind: 'origin_request';
+      readonly origin: string;
+      readonly code: number | 'failed';
+      readonly seconds: number;
+    }
+  | { readonly kind: 'breaker'; readonly origin: string; readonly state: 'closed' | 'open' | 'half-open' }
+  | {
+      readonly kind: 'access';
+      readonly policy: 'public' | 'proof' | 'node' | 'bypass';
+      readonly decision: 'allow' | 'deny';
+      readonly repository: string;
+      readonly reason: string;
+    }
+  | { readonly kind: 'masked'; readonly origin: string; readonly target: string; readonly problem: string }
+  | {
+      readonly kind: 'corrupt';
+      readonly where: 'disk' | 'origin' | 'peer';
+      readonly digest: Digest;
+      readonly detail: string;
+    }
+  | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
+  | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }
+  | { readonly kind: 'store_state'; readonly passThrough: string | undefined }
+  | { readonly kind: 'error'; readonly where: string; readonly problem: string };
+
+export type FillState = 'started' | 'sealed' | 'stopped' | 'failed';
+
+export type Report = (happening: Happening) => void;
