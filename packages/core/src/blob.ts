@@ -16,8 +16,8 @@ export interface OpenBlob extends AsyncDisposable {
   read(into: Buffer, offset: number, signal: AbortSignal): Promise<number>;
 }
 
-/** A blob on its way to the disk. There is one per digest, however many read it. */
-export interface Draft {
+/** A blob on its way to the disk. There is one per digest, however many hold it; what it has stays when all let go. */
+export interface Draft extends AsyncDisposable {
   readonly digest: Digest;
   readonly plan: PiecePlan;
   /** Bytes of the pieces that are here. */

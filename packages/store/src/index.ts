@@ -1,1 +1,1 @@
-export {};
+export { openStore, type Store, type StoreParts } from './open-store.ts';

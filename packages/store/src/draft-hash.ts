@@ -1,0 +1,90 @@
+import { BLOCK_BYTES, digestOf, hashLike, pieceAt, pieceSpan } from '@drayage/core';
+import { checkedReader } from './blocks.ts';
+import { breakDown, type DraftState, has, removePiece } from './draft-state.ts';
+
+const READ_BYTES = 8 * BLOCK_BYTES;
+
+/** The running hash of a draft, which follows the pieces in order however they arrive. */
+export interface DraftHash {
+  /** A piece that is about to be written; taken from memory when it is the next in order. */
+  feed(piece: number, chunks: readonly Uint8Array[]): void;
+  /** Goes on, in the background, with pieces that are on the disk already. */
+  catchUp(): void;
+  /** With every piece here: whether the bytes are the digest's. */
+  prove(signal: AbortSignal): Promise<boolean>;
+}
+
+export function startHash(state: DraftState): DraftHash {
+  const { digest, plan } = state;
+  let hash = hashLike(digest);
+  let next = 0;
+  let isCatchingUp = false;
+  let caughtUp: Promise<void> = Promise.resolve();
+
+  state.restartHash = () => {
+    hash = hashLike(digest);
+    next = 0;
+  };
+
+  function catchUp(): void {
+    if (isCatchingUp || state.broken || next >= plan.count || !has(state, next)) return;
+    const failed = (error: unknown) => void breakDown(state, error);
+    isCatchingUp = true;
+    caughtUp = hashOn()
+      .catch(failed)
+      .then(() => {
+        isCatchingUp = false;
+        catchUp();
+      });
+  }
+
+  async function hashOn(): Promise<void> {
+    const buffer = Buffer.allocUnsafeSlow(Math.min(plan.pieceBytes, READ_BYTES));
+    const read = checkedReader({ handle: state.data, size: plan.size, hashes: state.map.hashes });
+    while (next < plan.count && has(state, next)) {
+      const { start, end } = pieceSpan(plan, next);
+      const into = hash;
+      for (let at = start; at < end; ) {
+        const result = await read(buffer.subarray(0, Math.min(buffer.length, end - at)), at, end);
+        if (!result.ok) return losePiece(state, pieceAt(plan, result.block * BLOCK_BYTES));
+        // A piece went meanwhile and hashing began again.
+        if (into !== hash) return;
+        into.update(buffer.subarray(0, result.bytes));
+        at += result.bytes;
+      }
+      next++;
+    }
+  }
+
+  return {
+    feed(piece, chunks) {
+      if (piece !== next || isCatchingUp) return;
+      for (const chunk of chunks) hash.update(chunk);
+      next++;
+    },
+    catchUp,
+    async prove(signal) {
+      while (next < plan.count) {
+        catchUp();
+        if (!isCatchingUp) return false;
+        await caughtUp;
+        if (state.broken) throw state.broken;
+        signal.throwIfAborted();
+      }
+      const own = digestOf(hash.copy(), digest);
+      if (own !== digest) state.restartHash();
+      return own === digest;
+    },
+  };
+}
+
+/** The disk no longer holds what was written: the piece has to come again. */
+export function losePiece(state: DraftState, piece: number): void {
+  state.report({
+    kind: 'corrupt',
+    where: 'disk',
+    digest: state.digest,
+    detail: `piece ${piece} of the draft changed on the disk`,
+  });
+  removePiece(state, piece);
+}

@@ -1,0 +1,154 @@
+import type { FileHandle } from 'node:fs/promises';
+import { type Draft, type PiecePlan, pieceSpan } from '@drayage/core';
+import { firstBadBlock, hashBlocks } from './blocks.ts';
+import { startHash } from './draft-hash.ts';
+import { type DraftMap, hashSpan, writeRecord } from './draft-map.ts';
+import { followDraft } from './draft-reader.ts';
+import {
+  addPiece,
+  breakDown,
+  type DraftParts,
+  type DraftState,
+  has,
+  newState,
+  removePiece,
+  wake,
+} from './draft-state.ts';
+import { withinMs } from './within.ts';
+
+/** A write that takes longer than this ends the draft: a client never waits for a disk that hangs. */
+const DISK_WAIT_MS = 10_000;
+/** Chunks of one piece beyond this are joined before they are written. */
+const CHUNKS_MAX = 256;
+
+/** A draft over its two files. Each `hold` is another hold on it; the last one let go releases it. */
+export function startDraft(parts: DraftParts): { readonly hold: () => Draft; readonly heldBytes: () => number } {
+  const state = newState(parts);
+  const hash = startHash(state);
+  const write = writerOf(state, hash);
+  hash.catchUp();
+
+  function holdOnce(): () => Promise<void> {
+    let held = true;
+    state.holders++;
+    return async () => {
+      if (!held) return;
+      held = false;
+      state.holders--;
+      if (state.holders === 0) await state.release();
+    };
+  }
+
+  async function seal(signal: AbortSignal): Promise<boolean> {
+    if (state.proven) return true;
+    if (!(await hash.prove(signal))) return false;
+    state.proven = true;
+    wake(state);
+    // Proven is enough for the readers; a disk that cannot keep the blob is the store's sorrow, not theirs.
+    await state.keep().catch(state.trouble);
+    return true;
+  }
+
+  async function drop(pieces: readonly number[]): Promise<void> {
+    for (const piece of pieces) {
+      removePiece(state, piece);
+      spoil(state, piece);
+      await noteRecord(state, piece);
+    }
+    // Everyone looks again: some of them were spoiled.
+    for (const waiter of [...state.waiters]) waiter.wake();
+    hash.catchUp();
+  }
+
+  const hold = (): Draft => ({
+    digest: state.digest,
+    plan: state.plan,
+    get heldBytes() {
+      return state.heldBytes;
+    },
+    has: (piece) => has(state, piece),
+    write,
+    seal,
+    drop,
+    follow: (source) => followDraft(state, source, holdOnce()),
+    waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
+    fail: (error) => wake(state, error),
+    [Symbol.asyncDispose]: holdOnce(),
+  });
+  return { hold, heldBytes: () => state.heldBytes };
+}
+
+function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft['write'] {
+  const writing = new Set<number>();
+  return async (piece, chunks) => {
+    if (state.broken) throw state.broken;
+    if (has(state, piece) || writing.has(piece) || state.proven) return;
+    const { start, end } = pieceSpan(state.plan, piece);
+    const span = hashSpan(state.plan, piece);
+    const hashes = hashBlocks(chunks);
+    if (hashes.length !== span.end - span.start)
+      throw new Error(`piece ${piece} of ${state.digest} has a wrong length`);
+    writing.add(piece);
+    try {
+      hashes.copy(state.map.hashes, span.start);
+      hash.feed(piece, chunks);
+      await withinMs(DISK_WAIT_MS, writeAll(state.data, chunks, start, end - start));
+    } catch (error) {
+      throw breakDown(state, error);
+    } finally {
+      writing.delete(piece);
+    }
+    addPiece(state, piece);
+    await noteRecord(state, piece);
+    hash.catchUp();
+  };
+}
+
+async function noteRecord(state: DraftState, piece: number): Promise<void> {
+  await writeRecord(state.mapFile, state.plan, piece, state.map).catch((error: unknown) => {
+    throw breakDown(state, error);
+  });
+}
+
+/** Marks the readers that were given any byte of the piece. */
+function spoil({ readers, plan }: DraftState, piece: number): void {
+  const { start, end } = pieceSpan(plan, piece);
+  for (const given of readers) if (given.from < end && given.to > start) given.spoiled = true;
+}
+
+/** Which of the pieces that an earlier process noted are not really there. They are struck from the map. */
+export async function recheck(data: FileHandle, plan: PiecePlan, map: DraftMap): Promise<number[]> {
+  const gone: number[] = [];
+  const buffer = Buffer.allocUnsafeSlow(plan.pieceBytes);
+  for (let piece = 0; piece < plan.count; piece++) {
+    if (!map.present[piece]) continue;
+    const { start, end } = pieceSpan(plan, piece);
+    const { bytesRead } = await data.read(buffer, 0, end - start, start);
+    const span = hashSpan(plan, piece);
+    const isWhole = bytesRead === end - start;
+    if (
+      isWhole &&
+      firstBadBlock(buffer.subarray(0, bytesRead), map.hashes.subarray(span.start, span.end)) === undefined
+    )
+      continue;
+    map.present[piece] = 0;
+    gone.push(piece);
+  }
+  return gone;
+}
+
+async function writeAll(
+  file: FileHandle,
+  chunks: readonly Uint8Array[],
+  position: number,
+  length: number,
+): Promise<void> {
+  const whole = chunks.length > CHUNKS_MAX ? [Buffer.concat(chunks)] : [...chunks];
+  const first = await file.writev(whole, position);
+  if (first.bytesWritten === length) return;
+  // A short write that is no error: most likely a disk that just filled up. Writing the rest tells.
+  const rest = Buffer.concat(whole).subarray(first.bytesWritten);
+  const second = await file.write(rest, 0, rest.length, position + first.bytesWritten);
+  if (second.bytesWritten !== rest.length)
+    throw new Error(`${first.bytesWritten + second.bytesWritten} of ${length} bytes were written`);
+}

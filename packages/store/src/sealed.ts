@@ -1,0 +1,213 @@
+import { chmod, open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import {
+  BLOCK_BYTES,
+  type Digest,
+  digestOf,
+  Failure,
+  type HeldBlob,
+  hashLike,
+  type OpenBlob,
+  type Report,
+  shortOf,
+} from '@drayage/core';
+import { checkedReader, decodeHashes, encodeHashes, hashBlocks } from './blocks.ts';
+import { demote } from './demote.ts';
+import { type Entry, loadEntries, pin } from './entries.ts';
+import { isMissing, makeFolderFor, replaceFile, syncFolder } from './files.ts';
+import type { Layout } from './layout.ts';
+
+const HASH_READ_BYTES = 8 * BLOCK_BYTES;
+
+export interface SealedParts {
+  readonly layout: Layout;
+  readonly report: Report;
+  readonly usedAt: (digest: Digest) => number | undefined;
+  readonly now: () => number;
+}
+
+/** The sealed blobs: a name in the folder means proven and durable. */
+export interface Sealed {
+  open(digest: Digest): Promise<OpenBlob | undefined>;
+  sizeOf(digest: Digest): number | undefined;
+  list(): HeldBlob[];
+  bytes(): number;
+  evictableBytes(): number;
+  evictOne(): Promise<boolean>;
+  remove(digest: Digest): Promise<boolean>;
+  verify(digest: Digest, signal: AbortSignal): Promise<'sound' | 'corrupt' | 'unknown'>;
+  /** Moves a proven file in, durably. */
+  adopt(digest: Digest, file: ProvenFile): Promise<void>;
+  /** Keeps the blob from eviction until the answer is called. */
+  pin(digest: Digest): () => void;
+}
+
+export function openSealed({ layout, report, usedAt, now }: SealedParts): Sealed {
+  const entries = loadEntries(layout, usedAt, now);
+
+  async function unlink(digest: Digest, entry: Entry): Promise<void> {
+    entries.forget(digest, entry);
+    await rm(layout.blob(digest), { force: true });
+    await rm(layout.hashes(digest), { force: true });
+  }
+
+  async function openEntry(digest: Digest, entry: Entry): Promise<OpenBlob | undefined> {
+    entry.usedAt = now();
+    const unpin = pin(entry);
+    try {
+      entry.hashes ??= hashesOf(layout, digest, entry.size);
+      const hashes = await entry.hashes;
+      const forget = () => entries.forget(digest, entry);
+      if (hashes) return await startReader({ layout, report, forget }, { digest, size: entry.size, hashes, unpin });
+      report({
+        kind: 'corrupt',
+        where: 'disk',
+        digest,
+        detail: 'the blob is no longer what it was; it is fetched again',
+      });
+      await unlink(digest, entry);
+    } catch (error) {
+      unpin();
+      if (!isMissing(error)) throw new Failure('disk_failed', `${shortOf(digest)} cannot be read`, { cause: error });
+      entries.forget(digest, entry);
+    }
+    unpin();
+    return undefined;
+  }
+
+  async function verify(digest: Digest, entry: Entry, signal: AbortSignal): Promise<'sound' | 'corrupt'> {
+    const unpin = pin(entry);
+    try {
+      if (await proveAgain(layout, digest, entry.size, signal)) return 'sound';
+      report({ kind: 'corrupt', where: 'disk', digest, detail: 'verifying found other bytes; the blob was removed' });
+      await unlink(digest, entry);
+      return 'corrupt';
+    } finally {
+      unpin();
+    }
+  }
+
+  const withEntry = async <T>(digest: Digest, use: (entry: Entry) => Promise<T>, otherwise: T): Promise<T> => {
+    const entry = entries.get(digest);
+    return entry ? use(entry) : otherwise;
+  };
+  return {
+    open: (digest) => withEntry(digest, (entry) => openEntry(digest, entry), undefined),
+    sizeOf: (digest) => entries.get(digest)?.size,
+    list: entries.list,
+    bytes: entries.bytes,
+    evictableBytes: entries.evictableBytes,
+    async evictOne() {
+      const [digest, entry] = entries.oldest() ?? [];
+      if (!digest || !entry) return false;
+      await unlink(digest, entry);
+      report({ kind: 'evicted', digest, size: entry.size });
+      return true;
+    },
+    remove: (digest) => withEntry(digest, (entry) => unlink(digest, entry).then(() => true), false),
+    verify: (digest, signal) => withEntry(digest, (entry) => verify(digest, entry, signal), 'unknown'),
+    async adopt(digest, file) {
+      await moveIn(layout, digest, file);
+      entries.add(digest, file.size);
+    },
+    pin(digest) {
+      const entry = entries.get(digest);
+      return entry ? pin(entry) : () => {};
+    },
+  };
+}
+
+interface ProvenFile {
+  readonly path: string;
+  readonly size: number;
+  readonly hashes: Buffer;
+}
+
+/** The hashes first, the blob last: its name appears only when everything about it is there. */
+async function moveIn(layout: Layout, digest: Digest, { path, size, hashes }: ProvenFile): Promise<void> {
+  await replaceFile(layout.hashes(digest), encodeHashes(size, hashes));
+  const target = layout.blob(digest);
+  await makeFolderFor(target);
+  await chmod(path, 0o400);
+  await rename(path, target);
+  await syncFolder(dirname(target));
+}
+
+interface ReaderParts {
+  readonly digest: Digest;
+  readonly size: number;
+  readonly hashes: Buffer;
+  readonly unpin: () => void;
+}
+
+type ReaderStore = { readonly layout: Layout; readonly report: Report; readonly forget: () => void };
+
+/** A reader of the sealed file. What it finds changed becomes a draft again, all but the changed part, and is healed from there. */
+async function startReader(
+  { layout, report, forget }: ReaderStore,
+  { digest, size, hashes, unpin }: ReaderParts,
+): Promise<OpenBlob> {
+  const handle = await open(layout.blob(digest), 'r');
+  const readFile = checkedReader({ handle, size, hashes });
+  return {
+    digest,
+    size,
+    source: 'disk',
+    async read(into, offset) {
+      if (offset >= size) return 0;
+      const result = await readFile(into, offset, size);
+      if (result.ok) return result.bytes;
+      report({ kind: 'corrupt', where: 'disk', digest, detail: `block ${result.block} changed on the disk` });
+      forget();
+      await demote(layout, { digest, size, hashes, badBlock: result.block });
+      throw new Failure('blob_corrupt', `${shortOf(digest)} changed on the disk at byte ${result.block * BLOCK_BYTES}`);
+    },
+    async [Symbol.asyncDispose]() {
+      unpin();
+      await handle.close();
+    },
+  };
+}
+
+/** The block hashes on file; made anew from the proven whole when the file is torn or gone. Undefined when the blob is not its digest's. */
+async function hashesOf(layout: Layout, digest: Digest, size: number): Promise<Buffer | undefined> {
+  const file = await readFile(layout.hashes(digest)).catch(() => undefined);
+  const noted = file && decodeHashes(file, size);
+  if (noted) return noted;
+  return proveAgain(layout, digest, size, new AbortController().signal);
+}
+
+/** Hashes the whole blob and notes its block hashes. Undefined when it is not its digest's. */
+async function proveAgain(
+  layout: Layout,
+  digest: Digest,
+  size: number,
+  signal: AbortSignal,
+): Promise<Buffer | undefined> {
+  const hashes = await hashWhole(layout.blob(digest), digest, signal);
+  // A note that cannot be written costs another hashing, no more.
+  if (hashes) await replaceFile(layout.hashes(digest), encodeHashes(size, hashes)).catch(() => undefined);
+  return hashes;
+}
+
+/** Reads the whole file. The hashes of its blocks, or undefined when it is not the digest's. */
+async function hashWhole(path: string, digest: Digest, signal: AbortSignal): Promise<Buffer | undefined> {
+  const handle = await open(path, 'r');
+  try {
+    const hash = hashLike(digest);
+    const hashes: Buffer[] = [];
+    const buffer = Buffer.allocUnsafeSlow(HASH_READ_BYTES);
+    for (let at = 0; ; ) {
+      signal.throwIfAborted();
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
+      if (bytesRead === 0) break;
+      const bytes = buffer.subarray(0, bytesRead);
+      hash.update(bytes);
+      hashes.push(hashBlocks([bytes]));
+      at += bytesRead;
+    }
+    return digestOf(hash, digest) === digest ? Buffer.concat(hashes) : undefined;
+  } finally {
+    await handle.close();
+  }
+}
