@@ -1,0 +1,116 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT_HOST } from './agent.ts';
+import type { Client } from './client.ts';
+import { callCri } from './cri.ts';
+import { must, start } from './process.ts';
+
+/** How a registry's hosts.toml sends containerd to the agent. */
+export interface HostsFile {
+  readonly server?: string;
+  /** The agent's address; a path goes with `overridePath`. */
+  readonly path?: string;
+  readonly capabilities?: readonly string[];
+  readonly overridePath?: boolean;
+}
+
+export interface Containerd extends AsyncDisposable {
+  readonly ctr: Client;
+  readonly cri: Client;
+  /** Replaces the mirror settings of all registries by these: a folder name such as docker.io or _default for each. */
+  mirrors(files: Readonly<Record<string, HostsFile>>): void;
+}
+
+const HUB: HostsFile = { server: 'https://registry-1.docker.io' };
+
+/** Starts a containerd of its own, with the agent as the mirror of docker.io. */
+export async function startContainerd(folder: string, authorities: string): Promise<Containerd> {
+  const path = (name: string) => join(folder, name);
+  mkdirSync(folder, { recursive: true });
+  const socket = path('containerd.sock');
+  const hosts = path('certs.d');
+  writeFileSync(path('config.toml'), configOf(path, socket, hosts));
+  const mirrors: Containerd['mirrors'] = (files) => {
+    rmSync(hosts, { recursive: true, force: true });
+    for (const [name, file] of Object.entries(files)) {
+      mkdirSync(join(hosts, name), { recursive: true });
+      writeFileSync(join(hosts, name, 'hosts.toml'), hostsToml(file));
+    }
+  };
+  mirrors({ 'docker.io': HUB });
+  const env = { SSL_CERT_FILE: authorities };
+  const ctr = (args: readonly string[]) => must('ctr', ['-a', socket, ...args], { env });
+  const daemon = await start({
+    command: 'containerd',
+    args: ['--config', path('config.toml')],
+    env,
+    log: path('containerd.log'),
+    ready: async () => (await ctr(['version'])) !== '',
+  });
+  const pull = async (reference: string) =>
+    void (await ctr(['images', 'pull', '--hosts-dir', hosts, '--platform', 'linux/amd64', reference]));
+  return {
+    ctr: clientOf('ctr', 'default', ctr, pull),
+    cri: clientOf('cri', 'k8s.io', ctr, async (reference) => void (await callCri(socket, 'PullImage', reference))),
+    mirrors,
+    [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
+  };
+}
+
+function clientOf(
+  name: string,
+  namespace: string,
+  ctr: (args: readonly string[]) => Promise<string>,
+  pull: Client['pull'],
+): Client {
+  const here = (...args: string[]) => ctr(['-n', namespace, ...args]);
+  let containers = 0;
+  return {
+    name,
+    pull,
+    configDigest: async (reference) => {
+      const rows = (await here('images', 'ls', `name==${reference}`)).split('\n');
+      const digest = /sha256:[0-9a-f]{64}/.exec(rows[1] ?? '')?.[0];
+      if (digest === undefined) throw new Error(`${name} does not hold ${reference}`);
+      let document = JSON.parse(await here('content', 'get', digest));
+      if (document.manifests) {
+        const own = document.manifests.find((entry: Platformed) => entry.platform?.architecture === 'amd64');
+        document = JSON.parse(await here('content', 'get', own.digest));
+      }
+      return document.config.digest;
+    },
+    run: (reference) => here('run', '--rm', reference, `hello-${++containers}`),
+    wipe: async () => {
+      const names = (await here('images', 'ls', '-q')).split('\n').filter((line) => line !== '');
+      if (names.length > 0) await here('images', 'rm', '--sync', ...names);
+    },
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+interface Platformed {
+  readonly digest: string;
+  readonly platform?: { readonly architecture?: string };
+}
+
+function hostsToml({ server, path = '', capabilities = ['pull', 'resolve'], overridePath }: HostsFile): string {
+  const lines = [`[host."http://${AGENT_HOST}${path}"]`, `  capabilities = ${JSON.stringify(capabilities)}`];
+  if (server !== undefined) lines.unshift(`server = "${server}"`, '');
+  if (overridePath) lines.push('  override_path = true');
+  return `${lines.join('\n')}\n`;
+}
+
+function configOf(path: (name: string) => string, socket: string, hosts: string): string {
+  return [
+    'version = 2',
+    `root = "${path('root')}"`,
+    `state = "${path('state')}"`,
+    '[grpc]',
+    `  address = "${socket}"`,
+    '[plugins."io.containerd.grpc.v1.cri".registry]',
+    `  config_path = "${hosts}"`,
+    '[plugins."io.containerd.internal.v1.opt"]',
+    `  path = "${path('opt')}"`,
+    '',
+  ].join('\n');
+}

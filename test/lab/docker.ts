@@ -1,0 +1,49 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT_HOST } from './agent.ts';
+import type { Client } from './client.ts';
+import { must, type Result, run, start } from './process.ts';
+
+/** The Debian command line: newer ones build only with a plug-in. */
+const DOCKER = '/usr/bin/docker';
+const SOCKET_WAIT_MS = 30_000;
+
+export interface Docker extends Client {
+  /** Runs the docker command line against this daemon. */
+  docker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
+  /** The same, and throws when it fails. */
+  mustDocker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
+}
+
+/** Starts a dockerd of its own, with the agent as its mirror. Only ever inside the lab's namespace. */
+export async function startDocker(folder: string, authorities: string): Promise<Docker> {
+  const path = (name: string) => join(folder, name);
+  mkdirSync(path('exec'), { recursive: true });
+  writeFileSync(path('daemon.json'), JSON.stringify({ 'registry-mirrors': [`http://${AGENT_HOST}`] }));
+  const host = `unix://${path('docker.sock')}`;
+  const env = { DOCKER_HOST: host, DOCKER_CONFIG: path('cli'), DOCKER_BUILDKIT: '0' };
+  const folders = ['--data-root', path('data'), '--exec-root', path('exec'), '--pidfile', path('pid')];
+  const daemon = await start({
+    command: 'dockerd',
+    args: ['--config-file', path('daemon.json'), ...folders, '-H', host],
+    env: { SSL_CERT_FILE: authorities },
+    log: path('dockerd.log'),
+    ready: async () => (await run(DOCKER, ['version'], { env })).code === 0,
+    readyWaitMs: SOCKET_WAIT_MS,
+  });
+  const docker: Docker['docker'] = (args, more = {}) => run(DOCKER, args, { env: { ...env, ...more } });
+  const mustDocker: Docker['mustDocker'] = (args, more = {}) => must(DOCKER, args, { env: { ...env, ...more } });
+  return {
+    name: 'dockerd',
+    docker,
+    mustDocker,
+    pull: async (reference) => void (await mustDocker(['pull', '-q', reference])),
+    configDigest: (reference) => mustDocker(['image', 'inspect', '--format', '{{.Id}}', reference]),
+    run: (reference) => mustDocker(['run', '--rm', '--network', 'none', reference]),
+    wipe: async () => {
+      const ids = (await mustDocker(['images', '-aq'])).split('\n').filter((id) => id !== '');
+      if (ids.length > 0) await mustDocker(['rmi', '-f', ...new Set(ids)]);
+    },
+    [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
+  };
+}
