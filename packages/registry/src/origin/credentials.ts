@@ -1,0 +1,100 @@
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Failure } from '@drayage/core';
+import { askHelper } from './credential-helper.ts';
+import { field, parseObject, text } from './json.ts';
+import type { OriginSettings } from './types.ts';
+
+const FILE_BYTES_MAX = 1024 * 1024;
+const helperKeepMs = 60_000;
+const DOCKER_HUB = 'https://index.docker.io/v1/';
+
+export type Credential =
+  | { readonly kind: 'password'; readonly username: string; readonly password: string }
+  /** A token of the registry's own that buys access tokens. */
+  | { readonly kind: 'identity'; readonly token: string };
+
+export interface Credentials {
+  /** The agent's credential as the files and helpers say now. Undefined when they have none; throws `unauthorized` when they cannot be read. */
+  read(): Promise<Credential | undefined>;
+  /** The origin refused it: whatever was kept of a helper's answer is asked for anew. */
+  forget(): void;
+}
+
+export function credentialsOf(settings: OriginSettings, home: string, now: () => number): Credentials {
+  const { name, credential } = settings;
+  const keys = keysOf(name, new URL(settings.url));
+  let kept:
+    | { readonly helper: string; readonly until: number; readonly answer: Promise<Credential | undefined> }
+    | undefined;
+
+  function help(helper: string): Promise<Credential | undefined> {
+    if (kept?.helper !== helper || kept.until < now()) {
+      const answer = askHelper(helper, keys[0] ?? name);
+      kept = { helper, until: now() + helperKeepMs, answer };
+      answer.catch(() => {
+        if (kept?.answer === answer) kept = undefined;
+      });
+    }
+    return kept.answer;
+  }
+
+  async function readConfig(file: string): Promise<Credential | undefined> {
+    const config = parseObject(await readSmall(file, name));
+    if (!config) throw new Failure('unauthorized', `${name}: ${file} is no docker configuration`);
+    const helpers = field(config, 'credHelpers');
+    const helper =
+      keys.map((key) => text(helpers, key)).find((found) => found !== undefined) ?? text(config, 'credsStore');
+    return (helper && (await help(helper))) || entryOf(field(config, 'auths'), keys);
+  }
+
+  return {
+    async read() {
+      if (!credential) return undefined;
+      if (credential.kind === 'helper') return help(credential.helper);
+      if (credential.kind === 'dockerConfig') return readConfig(inHome(credential.file, home));
+      const password = await readSmall(inHome(credential.passwordFile, home), name);
+      return { kind: 'password', username: credential.username, password: password.replace(/\r?\n$/, '') };
+    },
+    forget() {
+      kept = undefined;
+    },
+  };
+}
+
+/** The names a docker configuration may use for an origin. The first is what helpers are asked for. */
+function keysOf(name: string, url: URL): readonly string[] {
+  const hosts = [...new Set([name, url.host])];
+  const hub = /^(?:index\.|registry-1\.)?docker\.io$/.test(url.host) ? [DOCKER_HUB, 'index.docker.io'] : [];
+  const forms = hosts.flatMap((host) => ['', '/', '/v1/', '/v2/'].map((path) => `${url.protocol}//${host}${path}`));
+  return [...hub, ...hosts, ...forms];
+}
+
+function entryOf(auths: object | undefined, keys: readonly string[]): Credential | undefined {
+  for (const key of keys) {
+    const entry = field(auths, key);
+    const token = text(entry, 'identitytoken');
+    if (token) return { kind: 'identity', token };
+    const auth = text(entry, 'auth');
+    const pair = auth
+      ? Buffer.from(auth, 'base64').toString()
+      : `${text(entry, 'username') ?? ''}:${text(entry, 'password') ?? ''}`;
+    const colon = pair.indexOf(':');
+    if (colon > 0) return { kind: 'password', username: pair.slice(0, colon), password: pair.slice(colon + 1) };
+  }
+  return undefined;
+}
+
+function inHome(file: string, home: string): string {
+  return file.startsWith('~/') ? join(home, file.slice(2)) : file;
+}
+
+async function readSmall(file: string, origin: string): Promise<string> {
+  try {
+    const { size } = await stat(file);
+    if (size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX} bytes`);
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new Failure('unauthorized', `${origin}: the credential file ${file} cannot be read`, { cause: error });
+  }
+}

@@ -1,0 +1,136 @@
+import type { LookupFunction } from 'node:net';
+import type { SecureContext } from 'node:tls';
+import { isFailure, type Report } from '@drayage/core';
+import { Agent, type Dispatcher, Pool } from 'undici';
+import { guardedConnector, permitsForeign, permitsOwn } from './address.ts';
+import { type Breaker, breakerFor, type Outcome } from './breaker.ts';
+import { unavailable } from './refusal.ts';
+
+const CONNECTIONS_MAX = 64;
+const FOREIGN_HOSTS_MAX = 32;
+const WAITING_MAX = 1024;
+const headersWaitMs = 10_000;
+const bodyIdleMs = 10_000;
+/** Queueing, connecting and waiting for headers together. */
+const answerWaitMs = 15_000;
+
+export interface Outgoing {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Dispatcher.ResponseData['headers'];
+  readonly body: Dispatcher.ResponseData['body'];
+  readonly url: URL;
+  /** It came from another host, port or scheme than the origin's. */
+  readonly foreign: boolean;
+}
+
+/** The connections to one origin and to the hosts it refers to. */
+export interface Line extends AsyncDisposable {
+  readonly origin: string;
+  readonly url: URL;
+  readonly breaker: Breaker;
+  /** One HTTP exchange, nothing followed or repeated. Throws `origin_unavailable` at once while the breaker is open. */
+  send(request: Outgoing, signal: AbortSignal): Promise<Answer>;
+}
+
+export interface LineParts {
+  readonly origin: string;
+  readonly url: URL;
+  readonly version: string;
+  readonly lookup: LookupFunction;
+  /** The authorities to trust, asked for at the first TLS connection. */
+  readonly trust: () => SecureContext;
+  readonly now: () => number;
+  readonly report: Report;
+}
+
+export function startLine(parts: LineParts): Line {
+  const { origin, url, now, report } = parts;
+  const connections = connectionsOf(parts);
+  const breaker = breakerFor(origin, now, report);
+  let waiting = 0;
+
+  function outcomeOf(error: unknown, signal: AbortSignal): Outcome {
+    if (isFailure(error)) return 'unknown';
+    if (!signal.aborted) return 'failed';
+    // A deadline that passed while requests queue for a connection says more about our own haste than about the origin.
+    const late = signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
+    return late && connections.queued() === 0 ? 'failed' : 'unknown';
+  }
+
+  async function send(request: Outgoing, signal: AbortSignal): Promise<Answer> {
+    signal.throwIfAborted();
+    if (waiting >= WAITING_MAX) throw unavailable(origin, `is asked too much at once (${WAITING_MAX} requests wait)`);
+    const settle = breaker.admit();
+    if (!settle) throw unavailable(origin, 'failed several times running and is left alone for a moment');
+    const startedAt = now();
+    const tell = (code: number | 'failed') =>
+      report({ kind: 'origin_request', origin, code, seconds: (now() - startedAt) / 1000 });
+    const late = new AbortController();
+    const timer = setTimeout(
+      () => late.abort(unavailable(origin, `took over ${answerWaitMs} ms to answer`)),
+      answerWaitMs,
+    );
+    waiting += 1;
+    try {
+      const answer = await connections.exchange(request, AbortSignal.any([signal, late.signal]));
+      settle(answer.status >= 500 ? 'failed' : 'answered');
+      tell(answer.status);
+      return answer;
+    } catch (error) {
+      settle(outcomeOf(error, signal));
+      tell('failed');
+      throw error;
+    } finally {
+      waiting -= 1;
+      clearTimeout(timer);
+    }
+  }
+
+  return { origin, url, breaker, send, [Symbol.asyncDispose]: () => connections.destroy() };
+}
+
+interface Connections {
+  exchange(request: Outgoing, signal: AbortSignal): Promise<Answer>;
+  /** Requests to the origin itself that have no connection yet. */
+  queued(): number;
+  destroy(): Promise<void>;
+}
+
+function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Connections {
+  const guard = { origin, host: url.hostname.replace(/^\[|\]$/g, ''), lookup, trust };
+  const limits = {
+    connections: CONNECTIONS_MAX,
+    allowH2: false,
+    headersTimeout: headersWaitMs,
+    bodyTimeout: bodyIdleMs,
+  };
+  const own = new Pool(url.origin, { ...limits, connect: guardedConnector(guard, permitsOwn()) });
+  const connect = guardedConnector(guard, permitsForeign(guard));
+  const foreign = new Agent({ ...limits, maxOrigins: FOREIGN_HOSTS_MAX, connect });
+
+  return {
+    async exchange(request, signal) {
+      const isForeign = request.url.origin !== url.origin;
+      const { statusCode, headers, body } = await (isForeign ? foreign : own).request({
+        origin: request.url.origin,
+        path: request.url.pathname + request.url.search,
+        method: request.method,
+        headers: { 'user-agent': `drayage/${version}`, 'accept-encoding': 'identity', ...request.headers },
+        body: request.body ?? null,
+        signal,
+      });
+      return { status: statusCode, headers, body, url: request.url, foreign: isForeign };
+    },
+    queued: () => own.stats.queued,
+    async destroy() {
+      await Promise.all([own.destroy(), foreign.destroy()]);
+    },
+  };
+}
