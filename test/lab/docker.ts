@@ -2,11 +2,13 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
-import { must, type Result, run, start } from './process.ts';
+import { must, type Result, run, start, until } from './process.ts';
 
 /** The Debian command line: newer ones build only with a plug-in. */
 const DOCKER = '/usr/bin/docker';
 const SOCKET_WAIT_MS = 30_000;
+/** Images go child before parent, in as many rounds as that takes. */
+const WIPE_WAIT_MS = 20_000;
 
 export interface Docker extends Client {
   /** Runs the docker command line against this daemon. */
@@ -41,8 +43,11 @@ export async function startDocker(folder: string, authorities: string): Promise<
     configDigest: (reference) => mustDocker(['image', 'inspect', '--format', '{{.Id}}', reference]),
     run: (reference) => mustDocker(['run', '--rm', '--network', 'none', reference]),
     wipe: async () => {
-      const ids = (await mustDocker(['images', '-aq'])).split('\n').filter((id) => id !== '');
-      if (ids.length > 0) await mustDocker(['rmi', '-f', ...new Set(ids)]);
+      await until('every image to go', WIPE_WAIT_MS, async () => {
+        const ids = (await mustDocker(['images', '-aq'])).split('\n').filter((id) => id !== '');
+        if (ids.length > 0) await docker(['rmi', '-f', ...new Set(ids)]);
+        return ids.length === 0;
+      });
     },
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };

@@ -11,6 +11,7 @@ import {
 import { createServer as createTlsServer } from 'node:https';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Certificate } from './certificates.ts';
+import { drained } from './static-origin.ts';
 
 /** What the front of the origin does to requests that match, until it is lifted. */
 export interface Fault {
@@ -220,15 +221,4 @@ async function pace(fault: Fault, bytesPerSecond: number, bytes: number): Promis
   busyUntil.set(fault, from + (bytes / bytesPerSecond) * 1000);
   const wait = from - performance.now();
   if (wait > 1) await sleep(wait);
-}
-
-/** Resolves when the response takes more, or never will. */
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done).off('close', done);
-      resolve();
-    };
-    response.once('drain', done).once('close', done);
-  });
 }

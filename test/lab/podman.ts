@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
@@ -11,9 +11,11 @@ export function podmanFamily(folder: string, authorities: string): { podman: Cli
   writeFileSync(registries, registriesConf(['docker.io', 'registry.example.com']));
   const policy = join(folder, 'policy.json');
   writeFileSync(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
+  const accounts = join(folder, 'auth.json');
+  writeFileSync(accounts, '{}');
   const env = {
     CONTAINERS_REGISTRIES_CONF: registries,
-    REGISTRY_AUTH_FILE: join(folder, 'auth.json'),
+    REGISTRY_AUTH_FILE: accounts,
     SSL_CERT_FILE: authorities,
     TMPDIR: folder,
   };
@@ -24,11 +26,25 @@ export function podmanFamily(folder: string, authorities: string): { podman: Cli
   };
 }
 
+/** podman takes no longer path than fifty characters here. */
+function runRoot(): string {
+  return mkdtempSync('/run/containers/');
+}
+
 type Environment = Readonly<Record<string, string>>;
 
 function podman(folder: string, policy: string, env: Environment): Client {
-  const roots = ['--root', join(folder, 'root'), '--runroot', join(folder, 'run'), '--tmpdir', join(folder, 'tmp')];
-  const quiet = ['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--events-backend', 'none'];
+  const roots = ['--root', join(folder, 'root'), '--runroot', runRoot(), '--tmpdir', join(folder, 'tmp')];
+  const quiet = [
+    '--storage-driver',
+    'overlay',
+    '--runtime',
+    'runc',
+    '--cgroup-manager',
+    'cgroupfs',
+    '--events-backend',
+    'none',
+  ];
   const call = (...args: string[]) => must('podman', [...roots, ...quiet, ...args], { env });
   return {
     name: 'podman',
@@ -41,7 +57,7 @@ function podman(folder: string, policy: string, env: Environment): Client {
 }
 
 function buildah(folder: string, policy: string, env: Environment): Client {
-  const roots = ['--root', join(folder, 'root'), '--runroot', join(folder, 'run'), '--storage-driver', 'overlay'];
+  const roots = ['--root', join(folder, 'root'), '--runroot', runRoot(), '--storage-driver', 'overlay'];
   const call = (...args: string[]) => must('buildah', [...roots, ...args], { env });
   return {
     name: 'buildah',

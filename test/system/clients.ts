@@ -51,7 +51,7 @@ const STARTS: readonly Start[] = [
       return { client: owner.cri, owner };
     },
   },
-  { name: 'podman', needs: ['podman'], start: async (stage) => alone(family(stage).podman) },
+  { name: 'podman', needs: ['podman', 'runc'], start: async (stage) => alone(family(stage).podman) },
   { name: 'buildah', needs: ['buildah'], start: async (stage) => alone(family(stage).buildah) },
   { name: 'skopeo', needs: ['skopeo'], start: async (stage) => alone(family(stage).skopeo) },
 ];

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { startAgent } from '../lab/agent.ts';
-import { type Docker, startDocker } from '../lab/docker.ts';
+import { startDocker } from '../lab/docker.ts';
 import { MIB } from '../lab/images.ts';
-import { AGENT_DOOR, HUB_DOOR, type Origin } from '../lab/origin.ts';
+import { AGENT_DOOR, HUB_DOOR } from '../lab/origin.ts';
 import { noise } from '../lab/tar.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -28,18 +28,23 @@ export const roadScenarios: readonly Scenario[] = [
       writeFileSync(join(context, 'data'), noise(DATA_BYTES, 'road'));
       const base = 'FROM scratch\nCOPY busybox /bin/busybox\nCOPY data /data\n';
 
-      writeFileSync(join(context, 'Dockerfile'), `${base}CMD ["/bin/busybox", "echo", "one"]\n`);
-      await release(docker, origin, context, 'road:1');
+      const release = async (version: string, instructions: string) => {
+        const name = `${origin.directHost}/library/road:${version}`;
+        writeFileSync(join(context, 'Dockerfile'), `${base}${instructions}\n`);
+        await docker.mustDocker(['build', '-q', '-t', name, context]);
+        await docker.mustDocker(['push', '-q', name]);
+      };
+      await release('1', 'CMD ["/bin/busybox", "echo", "one"]');
+      writeFileSync(join(context, 'greeting'), 'two');
+      await release('2', 'COPY greeting /greeting\nCMD ["/bin/busybox", "cat", "/greeting"]');
+
+      await docker.wipe();
       await docker.pull('road:1');
       assert.equal(await docker.run('road:1'), 'one');
       assert.ok(origin.front.bytes({ door: AGENT_DOOR }) > DATA_BYTES);
 
-      writeFileSync(join(context, 'greeting'), 'two');
-      writeFileSync(
-        join(context, 'Dockerfile'),
-        `${base}COPY greeting /greeting\nCMD ["/bin/busybox", "cat", "/greeting"]\n`,
-      );
-      await release(docker, origin, context, 'road:2');
+      await docker.wipe();
+      origin.front.forget();
       await docker.pull('road:2');
       assert.equal(await docker.run('road:2'), 'two');
       const bytes = origin.front.bytes({ door: AGENT_DOOR });
@@ -48,12 +53,3 @@ export const roadScenarios: readonly Scenario[] = [
     },
   },
 ];
-
-/** Builds an image, pushes it to the origin, and forgets it, so that the next pull starts from nothing. */
-async function release(docker: Docker, origin: Origin, context: string, name: string): Promise<void> {
-  const pushed = `${origin.directHost}/library/${name}`;
-  await docker.mustDocker(['build', '-q', '-t', pushed, context]);
-  await docker.mustDocker(['push', '-q', pushed]);
-  await docker.wipe();
-  origin.front.forget();
-}
