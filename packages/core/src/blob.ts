@@ -12,6 +12,8 @@ export interface OpenBlob extends AsyncDisposable {
   /**
    * Copies checked bytes from `offset` on into `into` and says how many; 0 at the end only.
    * Waits where the blob is still filling. The last piece comes only after the whole digest is proven.
+   * Throws `blob_corrupt` when bytes given out before proved wrong, `blob_lost` when the disk no longer has what it had,
+   * `disk_failed` when it cannot be read.
    */
   read(into: Buffer, offset: number, signal: AbortSignal): Promise<number>;
 }
@@ -33,7 +35,9 @@ export interface Draft extends AsyncDisposable {
   follow(source: Source): OpenBlob;
   /** The pieces that readers wait for, and for how long already. */
   waiting(): readonly { readonly piece: number; readonly waitedMs: number }[];
-  /** Ends the waits of all readers: nobody is filling the draft any more. What it has stays. */
+  /** From now on somebody fills the draft: readers wait for what is missing. */
+  begin(): void;
+  /** From now on nobody does: waiting for what is missing fails with this error. What is here stays. */
   fail(error: Error): void;
 }
 

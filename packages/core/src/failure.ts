@@ -2,6 +2,7 @@
 export const FAILURE_CODES = [
   'agent_unreachable',
   'blob_corrupt',
+  'blob_lost',
   'blob_unavailable',
   'blob_unknown',
   'denied',

@@ -1,1 +1,3 @@
-export {};
+export { type FakeRemote, fakeRemote } from './fake-remote.ts';
+export { memoryStore } from './memory-store.ts';
+export { readFrom, storeContract } from './store-contract.ts';

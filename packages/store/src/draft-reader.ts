@@ -29,7 +29,7 @@ export function followDraft(state: DraftState, source: Source, letGo: () => Prom
         return result.bytes;
       }
       const bad = pieceAt(plan, result.block * BLOCK_BYTES);
-      if (state.proven) throw new Failure('blob_corrupt', `${shortOf(digest)} changed on the disk at piece ${bad}`);
+      if (state.proven) throw new Failure('blob_lost', `${shortOf(digest)} changed on the disk at piece ${bad}`);
       losePiece(state, bad);
     }
     return 0;

@@ -42,6 +42,8 @@ export interface DraftState extends DraftParts {
   /** The whole digest matched: the last piece may be seen. */
   proven: boolean;
   broken: Error | undefined;
+  /** Why nobody fills the draft; undefined while somebody does. */
+  abandoned: Error | undefined;
   holders: number;
   /** Pieces may have gone: whoever hashes has to begin again. */
   restartHash: () => void;
@@ -53,8 +55,9 @@ export function newState(parts: DraftParts): DraftState {
     waiters: new Set(),
     readers: new Set(),
     heldBytes: 0,
-    proven: parts.plan.count === 0,
+    proven: false,
     broken: undefined,
+    abandoned: undefined,
     holders: 0,
     restartHash: () => {},
   };
@@ -105,8 +108,9 @@ export function breakDown(state: DraftState, cause: unknown): Failure {
   return failure;
 }
 
-export function untilVisible(state: DraftState, piece: number, signal: AbortSignal): Promise<void> {
+export async function untilVisible(state: DraftState, piece: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
+  if (state.abandoned) throw state.abandoned;
   return new Promise((resolve, reject) => {
     const waiter: Waiter = {
       piece,

@@ -72,7 +72,13 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     drop,
     follow: (source) => followDraft(state, source, holdOnce()),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
-    fail: (error) => wake(state, error),
+    begin() {
+      state.abandoned = undefined;
+    },
+    fail(error) {
+      state.abandoned = error;
+      wake(state, error);
+    },
     [Symbol.asyncDispose]: holdOnce(),
   });
   return { hold, heldBytes: () => state.heldBytes };

@@ -160,7 +160,7 @@ async function startReader(
       report({ kind: 'corrupt', where: 'disk', digest, detail: `block ${result.block} changed on the disk` });
       forget();
       await demote(layout, { digest, size, hashes, badBlock: result.block });
-      throw new Failure('blob_corrupt', `${shortOf(digest)} changed on the disk at byte ${result.block * BLOCK_BYTES}`);
+      throw new Failure('blob_lost', `${shortOf(digest)} changed on the disk at byte ${result.block * BLOCK_BYTES}`);
     },
     async [Symbol.asyncDispose]() {
       unpin();

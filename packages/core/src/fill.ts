@@ -1,0 +1,143 @@
+import type { Draft, Remote } from './blob.ts';
+import { shortOf } from './digest.ts';
+import { Failure } from './failure.ts';
+import { pieceSpan } from './pieces.ts';
+import type { Report } from './report.ts';
+import { readThrough } from './resume.ts';
+
+/** Streams that one fill may have open at its origin. */
+const RUNS_MAX = 4;
+/** A reader that waits this long for bytes no stream is about to reach gets a stream of its own. */
+const DEMAND_WAIT_MS = 1000;
+const DEMAND_LOOK_EVERY_MS = 250;
+/** How far ahead of a stream a wanted piece may lie and still be left to it. */
+const NEAR_PIECES = 8;
+/** Pieces of one stream on their way to the disk. */
+const WRITES_MAX = 4;
+/** Times that pieces may vanish from the disk before it is given up. */
+const ROUNDS_MAX = 5;
+
+export interface FillJob {
+  readonly draft: Draft;
+  readonly remote: Remote;
+  /** Called for every byte that arrived, before it is known to be right. */
+  readonly arrived: (from: 'peer' | 'origin', bytes: number) => void;
+}
+
+/** Brings a draft to its sealing. Throws `blob_corrupt` when what came is not the digest's. */
+export type Fill = (job: FillJob, signal: AbortSignal) => Promise<void>;
+
+/** Fills from the origin alone. */
+export function originFill(report: Report): Fill {
+  return async (job, signal) => {
+    const { draft, remote } = job;
+    // Pieces of an earlier life may be what is wrong; without any, asking the same origin again changes nothing.
+    let mayRetry = draft.heldBytes > 0;
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      await fetchMissing(job, signal);
+      if (await draft.seal(signal)) return;
+      if (firstMissing(draft) !== undefined) continue;
+      const problem = `${remote.origin} sent bytes that are not ${shortOf(draft.digest)}`;
+      report({ kind: 'corrupt', where: 'origin', digest: draft.digest, detail: problem });
+      await draft.drop(Array.from({ length: draft.plan.count }, (_, piece) => piece));
+      if (!mayRetry) throw new Failure('blob_corrupt', problem);
+      mayRetry = false;
+    }
+    throw new Failure('disk_failed', `the disk keeps losing pieces of ${shortOf(draft.digest)}`);
+  };
+}
+
+/** One stream from the origin, over pieces that no other stream fetches. */
+interface Run {
+  next: number;
+  end: number;
+}
+
+async function fetchMissing(job: FillJob, signal: AbortSignal): Promise<void> {
+  const { draft } = job;
+  const runs = new Set<Run>();
+  const all = new AbortController();
+  const stop = AbortSignal.any([signal, all.signal]);
+  const running = new Set<Promise<void>>();
+
+  function launch(piece: number): void {
+    const run = claim(draft, runs, piece);
+    runs.add(run);
+    const done = fetchRun(job, run, stop).then(() => {
+      runs.delete(run);
+      running.delete(done);
+      const left = firstMissing(draft, runs);
+      if (left !== undefined && runs.size === 0) launch(left);
+    });
+    running.add(done);
+  }
+
+  const look = setInterval(() => {
+    for (const { piece, waitedMs } of draft.waiting()) {
+      if (runs.size >= RUNS_MAX) return;
+      const isComing = [...runs].some(({ next, end }) => piece >= next && piece < Math.min(end, next + NEAR_PIECES));
+      if (waitedMs >= DEMAND_WAIT_MS && !draft.has(piece) && !isComing) launch(piece);
+    }
+  }, DEMAND_LOOK_EVERY_MS);
+
+  try {
+    const first = firstMissing(draft);
+    if (first !== undefined) launch(first);
+    while (running.size > 0) await Promise.race(running);
+  } finally {
+    clearInterval(look);
+    all.abort();
+    await Promise.allSettled(running);
+  }
+}
+
+/** A run from this piece to the next that is here or another run's; the run that was about to reach it ends before it. */
+function claim(draft: Draft, runs: ReadonlySet<Run>, piece: number): Run {
+  let end = piece + 1;
+  const heads = new Set([...runs].map(({ next }) => next));
+  while (end < draft.plan.count && !draft.has(end) && !heads.has(end)) end++;
+  for (const run of runs) if (run.next < piece && run.end > piece) run.end = piece;
+  return { next: piece, end };
+}
+
+/** The first piece that is neither here nor being fetched. */
+function firstMissing(draft: Draft, runs: ReadonlySet<Run> = new Set()): number | undefined {
+  for (let piece = 0; piece < draft.plan.count; piece++) {
+    if (draft.has(piece)) continue;
+    const run = [...runs].find(({ next, end }) => piece >= next && piece < end);
+    if (!run) return piece;
+    piece = run.end - 1;
+  }
+  return undefined;
+}
+
+async function fetchRun({ draft, remote, arrived }: FillJob, run: Run, signal: AbortSignal): Promise<void> {
+  const { plan, digest } = draft;
+  const writes = new Set<Promise<void>>();
+  const span = { start: pieceSpan(plan, run.next).start, end: pieceSpan(plan, run.end - 1).end };
+  let chunks: Uint8Array[] = [];
+  let missing = pieceSpan(plan, run.next).end - span.start;
+
+  for await (const arrivedChunk of readThrough(remote, digest, span, signal)) {
+    arrived('origin', arrivedChunk.length);
+    for (let chunk = arrivedChunk; chunk.length > 0; ) {
+      const part = chunk.subarray(0, missing);
+      chunk = chunk.subarray(part.length);
+      chunks.push(part);
+      missing -= part.length;
+      if (missing > 0) continue;
+      if (writes.size >= WRITES_MAX) await Promise.race(writes);
+      const write = draft.write(run.next, chunks).then(() => void writes.delete(write));
+      writes.add(write);
+      // Its failure is met at the next race, or at the end.
+      write.catch(() => undefined);
+      run.next++;
+      chunks = [];
+      if (run.next >= run.end) break;
+      const { start, end } = pieceSpan(plan, run.next);
+      missing = end - start;
+    }
+    if (run.next >= run.end) break;
+  }
+  await Promise.all(writes);
+}

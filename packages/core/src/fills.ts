@@ -1,0 +1,164 @@
+import type { Draft, OpenBlob, Remote } from './blob.ts';
+import type { Digest } from './digest.ts';
+import { describe } from './failure.ts';
+import type { Fill } from './fill.ts';
+import type { Report } from './report.ts';
+
+/** A fill that nobody reads goes on this long: dockerd comes back for a broken download after 5 s, a kubelet after 10. */
+const LINGER_MS = 30_000;
+const ENDED_KEPT_MAX = 100;
+
+/** A fill that runs or ran lately. */
+export interface PullStatus {
+  readonly digest: Digest;
+  readonly origin: string;
+  readonly size: number;
+  readonly heldBytes: number;
+  readonly readers: number;
+  readonly state: 'filling' | 'sealed' | 'stopped' | 'failed';
+  readonly startedAt: number;
+  readonly endedAt: number | undefined;
+  readonly bytesFrom: { readonly disk: number; readonly peer: number; readonly origin: number };
+  readonly problem: string | undefined;
+}
+
+export interface FillsParts {
+  readonly fill: Fill;
+  readonly report: Report;
+  readonly now?: () => number;
+  readonly lingerMs?: number;
+}
+
+/** The fills of this host, one per draft. */
+export interface Fills extends AsyncDisposable {
+  /** A reader of the draft, and of its fill, which is started when none runs. The draft is let go when both are done. */
+  follow(draft: Draft, remote: Remote): Promise<OpenBlob>;
+  list(): readonly PullStatus[];
+}
+
+interface Run {
+  readonly draft: Draft;
+  readonly origin: string;
+  readonly startedAt: number;
+  readonly bytesFrom: { disk: number; peer: number; origin: number };
+  readonly stop: AbortController;
+  ended: Promise<void>;
+  readers: number;
+  linger: NodeJS.Timeout | undefined;
+}
+
+export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS }: FillsParts): Fills {
+  const runs = new Map<Digest, Run>();
+  const ended: PullStatus[] = [];
+
+  function start(draft: Draft, remote: Remote): Run {
+    const run = newRun(draft, remote, now());
+    runs.set(draft.digest, run);
+    report({ ...factsOf(run), kind: 'fill', state: 'started', bytes: 0, seconds: 0, problem: undefined });
+    draft.begin();
+    run.ended = carryOut(run, remote);
+    return run;
+  }
+
+  async function carryOut(run: Run, remote: Remote): Promise<void> {
+    const outcome = await outcomeOf(run, (signal) => {
+      const arrived = (from: 'peer' | 'origin', bytes: number) => {
+        run.bytesFrom[from] += bytes;
+        report({ kind: 'fetched', from, origin: remote.origin, bytes });
+      };
+      return fill({ draft: run.draft, remote, arrived }, signal);
+    });
+    clearTimeout(run.linger);
+    runs.delete(run.draft.digest);
+    const status = { ...statusOf(run), ...outcome, endedAt: now() };
+    ended.push(status);
+    ended.splice(0, ended.length - ENDED_KEPT_MAX);
+    const seconds = (status.endedAt - run.startedAt) / 1000;
+    report({ ...factsOf(run), ...outcome, kind: 'fill', bytes: status.heldBytes, seconds });
+    await run.draft[Symbol.asyncDispose]();
+  }
+
+  function countReader(run: Run, blob: OpenBlob): OpenBlob {
+    run.readers++;
+    clearTimeout(run.linger);
+    return {
+      ...blob,
+      async [Symbol.asyncDispose]() {
+        run.readers--;
+        if (run.readers === 0 && runs.get(blob.digest) === run) {
+          run.linger = setTimeout(() => run.stop.abort(new Error('nobody reads it any more')), lingerMs).unref();
+        }
+        await blob[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  async function follow(draft: Draft, remote: Remote): Promise<OpenBlob> {
+    let run = runs.get(draft.digest);
+    while (run?.stop.signal.aborted) {
+      await run.ended;
+      run = runs.get(draft.digest);
+    }
+    const heldBefore = run ? run.bytesFrom.disk : draft.heldBytes;
+    const blob = draft.follow(heldBefore === 0 ? 'origin' : 'mixed');
+    if (run) await draft[Symbol.asyncDispose]();
+    return countReader(run ?? start(draft, remote), blob);
+  }
+
+  return {
+    follow,
+    list: () => [...[...runs.values()].map(statusOf), ...ended],
+    async [Symbol.asyncDispose]() {
+      const all = [...runs.values()];
+      for (const { stop } of all) stop.abort(new Error('the agent is stopping'));
+      await Promise.all(all.map((run) => run.ended));
+    },
+  };
+}
+
+/** How it ended. Who still waits for missing bytes is told. */
+async function outcomeOf(
+  { draft, stop }: Run,
+  work: (signal: AbortSignal) => Promise<void>,
+): Promise<Pick<PullStatus, 'problem'> & { readonly state: 'sealed' | 'stopped' | 'failed' }> {
+  try {
+    await work(stop.signal);
+    return { state: 'sealed', problem: undefined };
+  } catch (error) {
+    const why = stop.signal.aborted ? stop.signal.reason : error;
+    draft.fail(why instanceof Error ? why : new Error(String(why)));
+    return { state: stop.signal.aborted ? 'stopped' : 'failed', problem: describe(why) };
+  }
+}
+
+function newRun(draft: Draft, { origin }: Remote, startedAt: number): Run {
+  return {
+    draft,
+    origin,
+    startedAt,
+    bytesFrom: { disk: draft.heldBytes, peer: 0, origin: 0 },
+    stop: new AbortController(),
+    ended: Promise.resolve(),
+    readers: 0,
+    linger: undefined,
+  };
+}
+
+function factsOf({ draft, origin }: Run): { readonly digest: Digest; readonly origin: string } {
+  return { digest: draft.digest, origin };
+}
+
+function statusOf({ draft, origin, startedAt, bytesFrom, readers }: Run): PullStatus {
+  return {
+    digest: draft.digest,
+    origin,
+    size: draft.plan.size,
+    heldBytes: draft.heldBytes,
+    readers,
+    state: 'filling',
+    startedAt,
+    endedAt: undefined,
+    bytesFrom: { ...bytesFrom },
+    problem: undefined,
+  };
+}

@@ -1,0 +1,165 @@
+import { randomBytes } from 'node:crypto';
+import { expect, test } from 'vitest';
+import type { BlobStore, Draft, OpenBlob } from './blob.ts';
+import { type Digest, digestOf, hashLike, sha256 } from './digest.ts';
+import { isFailure } from './failure.ts';
+import { pieceSpan } from './pieces.ts';
+
+const SIZE = 1_200_000;
+const never: AbortSignal = new AbortController().signal;
+
+/** What every store promises, whatever it is made of. */
+export function storeContract(name: string, make: () => Promise<BlobStore>): void {
+  const scene = async () => {
+    const store = await make();
+    const bytes = randomBytes(SIZE);
+    return { store, bytes, digest: sha256(bytes) };
+  };
+
+  test(`${name}: a blob that was put is read back at any offset`, async () => {
+    await using store = await make();
+    const bytes = randomBytes(300_001);
+    const digest = sha256(bytes);
+    expect(await store.open(digest)).toBeUndefined();
+    expect(await store.put(digest, bytes)).toBe(true);
+    await using blob = await present(store.open(digest));
+    for (const offset of [0, 1, 131_071, 131_072, 262_144, 300_000]) {
+      expect(await readFrom(blob, offset)).toEqual(bytes.subarray(offset));
+    }
+    expect(await blob.read(Buffer.alloc(10), bytes.length, never)).toBe(0);
+    expect(store.sizeOf(digest)).toBe(bytes.length);
+    expect(store.list().map((held) => held.digest)).toEqual([digest]);
+  });
+
+  test(`${name}: a SHA-512 blob is kept like any other`, async () => {
+    await using store = await make();
+    const bytes = Buffer.from('hello');
+    const like: Digest = `sha512:${'0'.repeat(128)}`;
+    const digest = digestOf(hashLike(like).update(bytes), like);
+    await store.put(digest, bytes);
+    await using blob = await present(store.open(digest));
+    expect(await readFrom(blob, 0)).toEqual(bytes);
+  });
+
+  test(`${name}: a reader follows a draft in order however its pieces arrive, and is the blob once sealed`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow('origin');
+    const reading = readFrom(reader, 0);
+    for (const piece of [3, 1, 4, 0, 2]) await writePiece(draft, piece, bytes);
+    expect(await store.open(digest)).toBeUndefined();
+    expect(await draft.seal(never)).toBe(true);
+    expect(await reading).toEqual(bytes);
+    await using sealed = await present(store.open(digest));
+    expect(await readFrom(sealed, 700_000)).toEqual(bytes.subarray(700_000));
+  });
+
+  test(`${name}: the last piece stays hidden until the whole digest is proven`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow('origin');
+    const { start } = pieceSpan(draft.plan, draft.plan.count - 1);
+    for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, bytes);
+    const last = reader.read(Buffer.alloc(SIZE), start, never);
+    expect(draft.waiting().map(({ piece }) => piece)).toEqual([draft.plan.count - 1]);
+    await draft.seal(never);
+    expect(await last).toBeGreaterThan(0);
+  });
+
+  test(`${name}: bytes that are not the digest's are never sealed, and readers that were given any fail`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using early = draft.follow('origin');
+    const wrong = Buffer.from(bytes);
+    wrong[100] = (wrong[100] ?? 0) ^ 1;
+    for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, wrong);
+    await early.read(Buffer.alloc(1000), 0, never);
+    const waiting = early.read(Buffer.alloc(1000), SIZE - 10, never);
+    const failed = expect(waiting).rejects.toSatisfy((error) => isFailure(error, 'blob_corrupt'));
+    expect(await draft.seal(never)).toBe(false);
+    await draft.drop([0]);
+    await failed;
+    expect(await store.open(digest)).toBeUndefined();
+
+    await writePiece(draft, 0, bytes);
+    expect(await draft.seal(never)).toBe(true);
+    await using late = draft.follow('origin');
+    expect(await readFrom(late, 0)).toEqual(bytes);
+  });
+
+  test(`${name}: waiting ends when the fill fails, and begins anew with the next one`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow('origin');
+    const waiting = reader.read(Buffer.alloc(10), 0, never);
+    draft.fail(new Error('the origin is gone'));
+    await expect(waiting).rejects.toThrow('the origin is gone');
+    await expect(reader.read(Buffer.alloc(10), 0, never)).rejects.toThrow('the origin is gone');
+    draft.begin();
+    const again = reader.read(Buffer.alloc(10), 0, never);
+    await writePiece(draft, 0, bytes);
+    expect(await again).toBe(10);
+  });
+
+  test(`${name}: a read that is given up ends alone`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow('origin');
+    const stop = new AbortController();
+    const given = reader.read(Buffer.alloc(10), 0, stop.signal);
+    const other = reader.read(Buffer.alloc(10), 0, never);
+    stop.abort(new Error('gone'));
+    await expect(given).rejects.toThrow('given up');
+    await writePiece(draft, 0, bytes);
+    expect(await other).toBe(10);
+  });
+
+  test(`${name}: one digest has one draft, and no second size`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using first = await present(store.draft(digest, SIZE));
+    await using second = await present(store.draft(digest, SIZE));
+    await writePiece(first, 2, bytes);
+    expect(second.has(2)).toBe(true);
+    expect(await store.draft(digest, SIZE + 1)).toBeUndefined();
+  });
+
+  test(`${name}: a removed blob is gone`, async () => {
+    await using store = await make();
+    const bytes = randomBytes(10);
+    await store.put(sha256(bytes), bytes);
+    expect(await store.verify(sha256(bytes), never)).toBe('sound');
+    expect(await store.remove(sha256(bytes))).toBe(true);
+    expect(await store.remove(sha256(bytes))).toBe(false);
+    expect(await store.open(sha256(bytes))).toBeUndefined();
+    expect(await store.verify(sha256(bytes), never)).toBe('unknown');
+  });
+}
+
+async function present<T>(answer: Promise<T | undefined>): Promise<T> {
+  const value = await answer;
+  if (value === undefined) throw new Error('expected something, got undefined');
+  return value;
+}
+
+async function writePiece(draft: Draft, piece: number, bytes: Buffer): Promise<void> {
+  const { start, end } = pieceSpan(draft.plan, piece);
+  await draft.write(piece, [bytes.subarray(start, start + 70_001), bytes.subarray(start + 70_001, end)]);
+}
+
+/** Everything from an offset on, as a client would read it. */
+export async function readFrom(blob: OpenBlob, from: number): Promise<Buffer> {
+  const into = Buffer.alloc(200_000);
+  const parts: Buffer[] = [];
+  for (let offset = from; ; ) {
+    const bytes = await blob.read(into, offset, never);
+    if (bytes === 0) return Buffer.concat(parts);
+    parts.push(Buffer.from(into.subarray(0, bytes)));
+    offset += bytes;
+  }
+}
