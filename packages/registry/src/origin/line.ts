@@ -126,6 +126,8 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
         body: request.body ?? null,
         signal,
       });
+      // Whoever reads the body learns of its failure; a body let go of must not fail into nowhere, which ends the process.
+      body.on('error', () => {});
       return { status: statusCode, headers, body, url: request.url, foreign: isForeign };
     },
     queued: () => own.stats.queued,
