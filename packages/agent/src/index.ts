@@ -1,1 +1,1 @@
-export {};
+export { CONFIG_FLAG, CONFIG_HELP, OPTIONS } from './options.ts';

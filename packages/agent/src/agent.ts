@@ -1,0 +1,119 @@
+import { mkdir } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { isDeepStrictEqual } from 'node:util';
+import { Failure, originFill, startPulls } from '@drayage/core';
+import { type Policies, policies, startEndpoint, startOrigins } from '@drayage/registry';
+import { openStore } from '@drayage/store';
+import type { Logger } from 'pino';
+import { formatAddress } from './address.ts';
+import { startAdmin } from './admin.ts';
+import type { Config } from './config.ts';
+import { reportTo } from './events.ts';
+import { makeMetrics } from './metrics.ts';
+import { defaultQuota } from './quota.ts';
+import { limited } from './rate.ts';
+import { readiness } from './readiness.ts';
+
+export interface AgentParts {
+  readonly log: Logger;
+  readonly home: string;
+  readonly version: string;
+}
+
+/** A running agent. Disposing it ends it at once; `drain` first lets streams end. */
+export interface Agent extends AsyncDisposable {
+  /** Where runtimes reach it, as `host:port`. */
+  readonly endpoint: readonly string[];
+  readonly admin: string;
+  /** Closes the endpoint to newcomers, and resolves when the last stream has ended or the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
+  /** Takes over what can change while running; says which options need a restart. */
+  reconfigure(config: Config): readonly string[];
+}
+
+/** Starts everything one host needs, or nothing: what had started is ended again when a later part fails. */
+export async function startAgent(config: Config, { log, home, version }: AgentParts): Promise<Agent> {
+  const now = Date.now;
+  const startedAt = now();
+  await using parts = new AsyncDisposableStack();
+  const metrics = makeMetrics();
+  const report = reportTo(log, metrics, now);
+
+  await makeFolder(config.data);
+  const quotaBytes = config.cacheBytes ?? (await defaultQuota(config.data));
+  const store = parts.use(await openStore({ root: config.data, quotaBytes, report }));
+  metrics.measure({ store });
+  const settings = config.origins.map(({ name, url, credential, caFile }) => ({ name, url, credential, caFile }));
+  const unlimited = startOrigins({ origins: settings, report, home, version });
+  const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
+  const pulls = parts.use(startPulls({ store, fill: originFill(report), report }));
+
+  let rules = rulesOf(config);
+  const livePolicies: Policies = { for: (repository) => rules.for(repository) };
+  const { defaultOrigin } = config;
+  const shared = { origins, pulls, store, catalog: store.catalog, policies: livePolicies, defaultOrigin, report };
+  const endpoint = parts.use(await startEndpoint({ ...shared, listen: config.listen, hosts: [hostname()] }));
+  const addresses = endpoint.addresses.map(formatAddress);
+
+  let isDraining = false;
+  const admin = parts.use(
+    await startAdmin({
+      ...shared,
+      now,
+      address: config.admin,
+      metrics: metrics.registry,
+      readiness: () => readiness(isDraining, store.status(), origins.status()),
+      status: () => ({
+        version,
+        uptimeSeconds: Math.round((now() - startedAt) / 1000),
+        isDraining,
+        endpoint: addresses,
+        admin: formatAddress(config.admin),
+        data: config.data,
+        defaultOrigin,
+        store: store.status(),
+        origins: origins.status(),
+      }),
+    }),
+  );
+
+  const running = parts.move();
+  return {
+    endpoint: addresses,
+    admin: formatAddress(admin.address),
+    drain: async (signal) => {
+      isDraining = true;
+      await endpoint.drain(signal);
+    },
+    reconfigure: (next) => {
+      rules = rulesOf(next);
+      log.level = next.logLevel;
+      return fixedChanges(config, next);
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function rulesOf({ origins }: Config): Policies {
+  return policies(Object.fromEntries(origins.map(({ name, rules }) => [name, rules])));
+}
+
+/** The options that differ and are read at the start only. */
+function fixedChanges(current: Config, next: Config): readonly string[] {
+  const fixed = (config: Config) => ({
+    ...config,
+    logLevel: undefined,
+    origins: config.origins.map((origin) => ({ ...origin, rules: undefined })),
+  });
+  const before = fixed(current);
+  const after = fixed(next);
+  return (Object.keys(before) as (keyof Config)[]).filter((name) => !isDeepStrictEqual(before[name], after[name]));
+}
+
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Failure('disk_failed', `the data folder ${path} cannot be made`, { cause: error });
+  }
+}

@@ -1,0 +1,84 @@
+import type { Flag } from './arguments.ts';
+import type { Command } from './command.ts';
+import { CONFIG_FLAG, CONFIG_HELP, OPTIONS } from './options.ts';
+
+const JSON_FLAG: Flag = { flag: 'json', help: 'print JSON, for programs' };
+const HELP_FLAG: Flag = { flag: 'help', help: 'print this' };
+const AGENT_FLAGS: readonly Flag[] = [
+  { ...CONFIG_FLAG, help: `${CONFIG_HELP} [${CONFIG_FLAG.fallback}]` },
+  ...Object.values(OPTIONS).map(({ flag, value, help, fallback }) => ({ flag, value, help: `${help} [${fallback}]` })),
+  JSON_FLAG,
+  HELP_FLAG,
+];
+const CLIENT_FLAGS: readonly Flag[] = [
+  { flag: OPTIONS.admin.flag, value: OPTIONS.admin.value, help: `the agent to ask [${OPTIONS.admin.fallback}]` },
+  JSON_FLAG,
+  HELP_FLAG,
+];
+const FOLLOW_FLAG: Flag = { flag: 'follow', help: 'stay, and show how they go on' };
+const PLATFORM_FLAG: Flag = { flag: 'platform', value: 'OS/ARCH', help: "one platform, or all [this machine's]" };
+
+const client = { positionals: [], flags: CLIENT_FLAGS, readsOptions: false } as const;
+const ofOptions = { positionals: [], flags: AGENT_FLAGS, readsOptions: true } as const;
+
+/** Every command. What does it is loaded when it is called, so that help and small commands are quick. */
+export const COMMANDS: readonly Command[] = [
+  {
+    ...ofOptions,
+    name: 'agent',
+    summary: 'run an agent in the foreground',
+    run: async (call) => (await import('./commands/agent.ts')).agent(call),
+  },
+  {
+    ...client,
+    name: 'status',
+    summary: 'say how the agent is',
+    run: async (call) => (await import('./commands/status.ts')).status(call),
+  },
+  {
+    ...client,
+    name: 'pulls',
+    summary: 'list the blobs that are being fetched, or were lately',
+    flags: [FOLLOW_FLAG, ...CLIENT_FLAGS],
+    run: async (call) => (await import('./commands/pulls.ts')).pulls(call),
+  },
+  {
+    ...client,
+    name: 'pull',
+    summary: 'fetch an image into the store',
+    positionals: ['REFERENCE'],
+    flags: [PLATFORM_FLAG, ...CLIENT_FLAGS],
+    run: async (call) => (await import('./commands/pull.ts')).pull(call),
+  },
+  {
+    ...client,
+    name: 'images',
+    summary: 'list the images this host has resolved, and what it holds of them',
+    run: async (call) => (await import('./commands/held.ts')).images(call),
+  },
+  {
+    ...client,
+    name: 'blobs',
+    summary: 'list the blobs in the store, the latest used first',
+    run: async (call) => (await import('./commands/held.ts')).blobs(call),
+  },
+  {
+    ...client,
+    name: 'rm',
+    summary: 'remove a blob from the store',
+    positionals: ['DIGEST'],
+    run: async (call) => (await import('./commands/held.ts')).remove(call),
+  },
+  {
+    ...client,
+    name: 'verify',
+    summary: 'hash every blob of the store again',
+    run: async (call) => (await import('./commands/verify.ts')).verify(call),
+  },
+  {
+    ...ofOptions,
+    name: 'doctor',
+    summary: 'check the way from the runtime through the agent to the origins, and say what to do',
+    run: async (call) => (await import('./commands/doctor.ts')).doctor(call),
+  },
+];

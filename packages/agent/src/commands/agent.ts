@@ -1,0 +1,83 @@
+import { describe } from '@drayage/core';
+import type { Logger } from 'pino';
+import { type Agent, startAgent } from '../agent.ts';
+import { type Call, EXIT } from '../command.ts';
+import { type Config, readConfig } from '../config.ts';
+import { openLog } from '../log.ts';
+import { nextSteps } from '../next-steps.ts';
+import { sourcesOf } from '../sources.ts';
+import { VERSION } from '../version.ts';
+
+const DRAIN_MS = 30_000;
+/** What is left for closing files once the streams have ended. */
+const CLOSE_MS = 5000;
+
+/** Runs an agent until it is told to end. */
+export async function agent(call: Call): Promise<number> {
+  const config = await readConfig(sourcesOf(call));
+  const log = await logOf(config, call);
+  const ending = untilTold();
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.error({ stack: error instanceof Error ? error.stack : undefined }, `ending on a bug: ${describe(error)}`);
+      process.exit(EXIT.failed);
+    });
+  }
+  await using running = await startAgent(config, { log, home: call.around.home, version: VERSION });
+  const stopReloading = reloadOnHangup(running, call, log);
+  greet(running, config, { call, log });
+  await ending;
+  stopReloading();
+  log.info('ending; streams have 30 s');
+  setTimeout(() => process.exit(EXIT.failed), DRAIN_MS + CLOSE_MS).unref();
+  await running.drain(AbortSignal.timeout(DRAIN_MS));
+  return EXIT.done;
+}
+
+function logOf({ logLevel, logFormat }: Config, { around, isJson }: Call): Promise<Logger> {
+  const { isTerminal, isColoured } = around.err;
+  const format = isJson ? 'json' : (logFormat ?? (isTerminal ? 'pretty' : 'json'));
+  return openLog({ level: logLevel, format, isColoured });
+}
+
+/** Resolves at the first signal; the second ends the process where it stands. */
+function untilTold(): Promise<void> {
+  return new Promise((resolve) => {
+    let isTold = false;
+    const told = () => {
+      if (isTold) process.exit(EXIT.failed);
+      isTold = true;
+      resolve();
+    };
+    process.on('SIGTERM', told);
+    process.on('SIGINT', told);
+  });
+}
+
+function reloadOnHangup(running: Agent, call: Call, log: Logger): () => void {
+  const reload = () => {
+    readConfig(sourcesOf(call)).then(
+      (next) => {
+        const waiting = running.reconfigure(next);
+        if (waiting.length === 0) log.info('configuration read again');
+        else log.warn(`configuration read again; a restart is needed for: ${waiting.join(', ')}`);
+      },
+      (error: unknown) => log.error(`configuration kept as it was: ${describe(error).replaceAll('\n', '; ')}`),
+    );
+  };
+  process.on('SIGHUP', reload);
+  return () => {
+    process.off('SIGHUP', reload);
+    // The default would end the process in the middle of draining.
+    process.on('SIGHUP', () => {});
+  };
+}
+
+function greet(running: Agent, { data, origins }: Config, { call, log }: { call: Call; log: Logger }): void {
+  const [endpoint = ''] = running.endpoint;
+  log.info(`ready on http://${endpoint}, admin on ${running.admin}, data in ${data}`);
+  const open = origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
+  if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
+  const npx = call.around.env['npm_command'] === undefined ? '' : 'npx ';
+  for (const line of nextSteps(endpoint, `${npx}drayage`)) log.info(line);
+}

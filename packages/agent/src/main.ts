@@ -1,0 +1,25 @@
+import { homedir } from 'node:os';
+import { runCommandLine } from './cli.ts';
+import type { Output } from './command.ts';
+
+function output(stream: NodeJS.WriteStream): Output {
+  const isTerminal = stream.isTTY === true;
+  return {
+    isTerminal,
+    isColoured: isTerminal && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb',
+    columns: () => stream.columns ?? 80,
+    write: (text) => void stream.write(text),
+  };
+}
+
+// A reader that went away (`drayage blobs | head`) is no failure worth a word.
+process.stdout.on('error', () => process.exit(0));
+
+const status = await runCommandLine(process.argv.slice(2), {
+  env: process.env,
+  home: homedir(),
+  isRoot: process.getuid?.() === 0,
+  out: output(process.stdout),
+  err: output(process.stderr),
+});
+process.exit(status);

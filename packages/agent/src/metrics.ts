@@ -1,0 +1,80 @@
+import type { StoreStatus } from '@drayage/core';
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+/** What is read at the moment of a scrape. */
+export interface Measured {
+  readonly store: { status(): StoreStatus };
+}
+
+/** Every metric of an agent, in a registry of its own. */
+export interface Metrics {
+  readonly registry: Registry;
+  readonly fetchedBytes: Counter<'from' | 'origin'>;
+  readonly servedBytes: Counter<'to' | 'source'>;
+  readonly requests: Counter<'kind' | 'code'>;
+  readonly requestSeconds: Histogram<'kind'>;
+  readonly firstByteSeconds: Histogram<'source'>;
+  readonly fillSeconds: Histogram;
+  readonly fills: Counter<'state'>;
+  readonly evictions: Counter;
+  readonly piecesRejected: Counter<'reason'>;
+  readonly quarantined: Counter;
+  readonly access: Counter<'policy' | 'decision'>;
+  readonly originRequests: Counter<'origin' | 'code'>;
+  readonly originBreaker: Gauge<'origin'>;
+  readonly errors: Counter<'kind'>;
+  /** Adds the figures that are read from the store when somebody asks. */
+  measure(measured: Measured): void;
+}
+
+export const METRIC_PREFIX = 'drayage_';
+
+const SECONDS = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const FILL_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];
+
+export function makeMetrics(): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, prefix: METRIC_PREFIX });
+  const registers = [registry];
+  const counter = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
+    new Counter({ name: METRIC_PREFIX + name, help, labelNames, registers });
+  const gauge = <Label extends string = never>(name: string, help: string, labelNames: Label[] = []) =>
+    new Gauge({ name: METRIC_PREFIX + name, help, labelNames, registers });
+  const histogram = <Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ) => new Histogram({ name: METRIC_PREFIX + name, help, buckets, labelNames, registers });
+  return {
+    registry,
+    fetchedBytes: counter('fetched_bytes_total', 'Bytes taken in.', ['from', 'origin']),
+    servedBytes: counter('served_bytes_total', 'Bytes given out.', ['to', 'source']),
+    requests: counter('requests_total', 'Requests answered.', ['kind', 'code']),
+    requestSeconds: histogram('request_seconds', 'From a request to the end of its answer.', SECONDS, ['kind']),
+    firstByteSeconds: histogram('first_byte_seconds', 'From a request to its first byte.', SECONDS, ['source']),
+    fillSeconds: histogram('fill_seconds', 'From the start of a fill to its seal.', FILL_SECONDS),
+    fills: counter('fills', 'Fills that reached a state.', ['state']),
+    evictions: counter('store_evictions_total', 'Blobs removed to make room.'),
+    piecesRejected: counter('pieces_rejected_total', 'Bytes that proved wrong on arrival, by sender.', ['reason']),
+    quarantined: counter('quarantined_total', 'Blobs of this disk that proved wrong.'),
+    access: counter('access_total', 'Decisions on who may read.', ['policy', 'decision']),
+    originRequests: counter('origin_requests_total', 'Requests to origins.', ['origin', 'code']),
+    originBreaker: gauge('origin_breaker', '0 closed, 1 half-open, 2 open.', ['origin']),
+    errors: counter('errors_total', 'Things that went wrong, by place.', ['kind']),
+    measure: ({ store }) => {
+      const read = (name: string, help: string, value: (status: StoreStatus) => number) =>
+        new Gauge({
+          name: METRIC_PREFIX + name,
+          help,
+          registers,
+          collect() {
+            this.set(value(store.status()));
+          },
+        });
+      read('store_bytes', 'Bytes of sealed blobs.', ({ bytes }) => bytes);
+      read('store_blobs', 'Sealed blobs.', ({ blobs }) => blobs);
+      read('store_pass_through', '1 while nothing is written.', ({ passThrough }) => (passThrough ? 1 : 0));
+    },
+  };
+}
