@@ -33,8 +33,7 @@ export interface AgentOptions {
   readonly data?: string;
   readonly originUrl: string;
   readonly more?: readonly string[];
-  /** A command that runs the agent, such as strace and its options. */
-  readonly under?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
   readonly readyWaitMs?: number;
 }
 
@@ -87,16 +86,16 @@ function statusBytes(pid: number, row: string): number {
 }
 
 function programOf(
-  { originUrl, more = [], under = [], readyWaitMs }: AgentOptions,
+  { originUrl, more = [], env = {}, readyWaitMs }: AgentOptions,
   { data, log, admin }: { data: string; log: string; admin: string },
 ): Program {
   const origins = ORIGIN_NAMES.flatMap((name) => ['--origin', `${name}=${originUrl}`]);
   const listen = ['--listen', AGENT_HOST, '--admin', ADMIN_HOST, '--data', data];
   const logging = ['--log-format', 'json', '--log-level', 'debug'];
-  const [command, ...args] = [...under, process.execPath, MAIN, 'agent', ...listen, ...origins, ...logging, ...more];
   return {
-    command: command ?? process.execPath,
-    args,
+    command: process.execPath,
+    args: [MAIN, 'agent', ...listen, ...origins, ...logging, ...more],
+    env,
     log,
     ready: async () => (await fetch(`${admin}/readyz`)).ok,
     ...(readyWaitMs === undefined ? {} : { readyWaitMs }),

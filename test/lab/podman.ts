@@ -50,7 +50,7 @@ function podman(folder: string, policy: string, env: Environment): Client {
     name: 'podman',
     pull: async (reference) => void (await call('pull', '-q', '--signature-policy', policy, reference)),
     configDigest: async (reference) => `sha256:${await call('image', 'inspect', '--format', '{{.Id}}', reference)}`,
-    run: (reference) => call('run', '--rm', '--network', 'none', '--cgroups', 'disabled', reference),
+    run: (reference) => call('run', '--rm', '--network', 'none', reference),
     wipe: async () => void (await call('rmi', '--all', '--force')),
     [Symbol.asyncDispose]: async () => {},
   };

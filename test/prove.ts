@@ -1,0 +1,59 @@
+/** Breaks things on purpose and prints what came of it: `npm run prove -- [--short] [names]`. */
+import { join } from 'node:path';
+import { enterNamespace, labFolder } from './lab/namespace.ts';
+import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
+import { conclude, type Outcome, printOutcome } from './lab/report.ts';
+import { logsBelow, onStage } from './lab/stage.ts';
+import { diskFull } from './prove/disk-full.ts';
+import { fuzz } from './prove/fuzz.ts';
+import { herd } from './prove/herd.ts';
+import { kill9 } from './prove/kill9.ts';
+import type { Figures, Proof } from './prove/proof.ts';
+import { syscalls } from './prove/syscalls.ts';
+
+const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz];
+
+enterNamespace(ALL_PACKAGES);
+process.exitCode = await main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<number> {
+  const short = args.includes('--short');
+  const names = args.filter((arg) => arg !== '--short');
+  const unknown = names.filter((name) => !PROOFS.some((proof) => proof.name === name));
+  if (unknown.length > 0) {
+    console.error(`no such proof: ${unknown.join(', ')}. There are: ${PROOFS.map(({ name }) => name).join(' ')}`);
+    return 2;
+  }
+  const outcomes: Outcome[] = [];
+  for (const proof of PROOFS.filter(({ name }) => names.length === 0 || names.includes(name))) {
+    const outcome = await outcomeOf(proof, short);
+    printOutcome(outcome, proof.title);
+    if (outcome.figures) console.log(JSON.stringify({ proof: proof.name, ...outcome.figures }));
+    outcomes.push(outcome);
+  }
+  return conclude('prove', outcomes);
+}
+
+async function outcomeOf(proof: Proof, short: boolean): Promise<Outcome> {
+  const { name } = proof;
+  const missing = whatIsMissing(proof.needs);
+  if (missing !== undefined) return { name, result: process.env['CI'] ? 'FAIL' : 'skip', seconds: 0, note: missing };
+  const folder = join(labFolder(), name);
+  const from = performance.now();
+  let note: string | undefined;
+  const attempt = async (): Promise<Figures> => {
+    try {
+      return await proof.run(folder, short);
+    } catch (error) {
+      note = `${error instanceof Error ? error.stack : error}\n${logsBelow(folder)}`;
+      throw error;
+    }
+  };
+  const seconds = () => (performance.now() - from) / 1000;
+  try {
+    const figures = await onStage(folder, attempt);
+    return { name, result: 'ok', seconds: seconds(), figures };
+  } catch (error) {
+    return { name, result: 'FAIL', seconds: seconds(), note: note ?? String(error) };
+  }
+}
