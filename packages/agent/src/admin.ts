@@ -37,7 +37,7 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
     routerOptions: { maxParamLength: PARAM_CHARS_MAX },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  app.removeContentTypeParser('text/plain');
+  parseJsonOnly(app);
   const streams = eventStreams();
   addGuard(app, parts.address);
   addHealth(app, parts);
@@ -52,6 +52,16 @@ export async function startAdmin(parts: AdminParts): Promise<Admin> {
       if ('path' in parts.address) await rm(parts.address.path, { force: true });
     },
   };
+}
+
+/** Nothing is read as an empty object, so that a call without arguments needs no body. */
+function parseJsonOnly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser('error', 'error');
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser<string>('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') done(null, {});
+    else void parse(request, body, done);
+  });
 }
 
 function addGuard(app: FastifyInstance, address: AdminAddress): void {

@@ -4,7 +4,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Failure, originFill, startPulls } from '@drayage/core';
 import { type Policies, policies, startEndpoint, startOrigins } from '@drayage/registry';
 import { openStore } from '@drayage/store';
-import type { Logger } from 'pino';
+import type pino from 'pino';
 import { formatAddress } from './address.ts';
 import { startAdmin } from './admin.ts';
 import type { Config } from './config.ts';
@@ -15,7 +15,7 @@ import { limited } from './rate.ts';
 import { readiness } from './readiness.ts';
 
 export interface AgentParts {
-  readonly log: Logger;
+  readonly log: pino.Logger;
   readonly home: string;
   readonly version: string;
 }

@@ -40,9 +40,9 @@ export async function runCommandLine(words: readonly string[], around: Surroundi
 async function runCommand(command: Command, call: Call): Promise<number> {
   const { err, out } = call.around;
   try {
-    const faults = positionalFaults(command, call.arguments);
-    // The agent reports its own options with all else that is wrong with them.
-    if (!command.readsOptions) faults.push(...call.arguments.faults);
+    const faults = [...positionalFaults(command, call.arguments), ...call.arguments.faults];
+    // What reads options reports these together with the faults of the environment and the file.
+    if (command.readsOptions) return await command.run({ ...call, arguments: { ...call.arguments, faults } });
     if (faults.length > 0) {
       err.write(`${faults.map((fault) => `drayage ${command.name}: ${fault}\n`).join('')}`);
       err.write(`drayage ${command.name} --help says how it is used\n`);
@@ -65,7 +65,7 @@ function sortOut(error: unknown): { readonly code: string; readonly status: numb
   return { code: error.code, status: error.code === 'agent_unreachable' ? EXIT.unanswered : EXIT.failed };
 }
 
-function positionalFaults({ positionals }: Command, given: Arguments): string[] {
+function positionalFaults({ positionals }: Command, given: Arguments): readonly string[] {
   const missing = positionals.slice(given.positionals.length).map((name) => `${name} is missing`);
   const extra = given.positionals
     .slice(positionals.length)

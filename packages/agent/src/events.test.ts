@@ -1,6 +1,6 @@
 import { Writable } from 'node:stream';
 import { type Happening, sha256 } from '@drayage/core';
-import { type Logger, pino } from 'pino';
+import pino from 'pino';
 import { expect, test } from 'vitest';
 import { reportTo } from './events.ts';
 import { makeMetrics } from './metrics.ts';
@@ -35,7 +35,7 @@ const HAPPENINGS: readonly Happening[] = [
   { kind: 'error', where: 'store', problem: 'odd' },
 ];
 
-function listen(level: string): { lines: string[]; log: Logger } {
+function listen(level: string): { lines: string[]; log: pino.Logger } {
   const lines: string[] = [];
   const sink = new Writable({
     write: (chunk, _encoding, done) => {

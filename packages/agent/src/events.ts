@@ -1,5 +1,5 @@
 import { type Happening, type Report, shortOf } from '@drayage/core';
-import type { Logger } from 'pino';
+import type pino from 'pino';
 import type { Metrics } from './metrics.ts';
 
 type Level = 'error' | 'warn' | 'info' | 'debug';
@@ -13,7 +13,7 @@ const TEXT_CHARS_MAX = 400;
 const BREAKER = { closed: 0, 'half-open': 1, open: 2 } as const;
 
 /** Turns what libraries report into metrics and log lines: the one place that does either. */
-export function reportTo(log: Logger, metrics: Metrics, now: () => number): Report {
+export function reportTo(log: pino.Logger, metrics: Metrics, now: () => number): Report {
   const tell = teller(log, now);
   return (happening) => tellOf(happening)(metrics, tell);
 }
@@ -98,7 +98,7 @@ function tellOf<K extends Kind>(
   return (metrics, tell) => handle(happening, metrics, tell);
 }
 
-function teller(log: Logger, now: () => number): Tell {
+function teller(log: pino.Logger, now: () => number): Tell {
   const toldAt = new Map<string, number>();
   return (level, message, facts, about) => {
     if (about !== undefined && level !== 'debug') {

@@ -1,4 +1,4 @@
-import { type DestinationStream, destination, type Logger, pino } from 'pino';
+import pino from 'pino';
 import type { LogFormat, LogLevel } from './options.ts';
 
 export interface LogSettings {
@@ -8,15 +8,15 @@ export interface LogSettings {
 }
 
 /** A logger to stderr that has written each line when the call returns, so that a crash loses none. */
-export async function openLog({ level, format, isColoured }: LogSettings): Promise<Logger> {
-  const stderr = destination({ dest: 2, sync: true });
+export async function openLog({ level, format, isColoured }: LogSettings): Promise<pino.Logger> {
+  const stderr = pino.destination({ dest: 2, sync: true });
   const sink = format === 'json' ? stderr : await prettyInto(stderr, isColoured);
   return pino({ level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters }, sink);
 }
 
 const formatters = { level: (label: string): { level: string } => ({ level: label }) };
 
-async function prettyInto(stderr: DestinationStream, isColoured: boolean): Promise<DestinationStream> {
+async function prettyInto(stderr: pino.DestinationStream, isColoured: boolean): Promise<pino.DestinationStream> {
   const { prettyFactory } = await import('pino-pretty');
   const pretty = prettyFactory({ colorize: isColoured, translateTime: 'SYS:HH:MM:ss', singleLine: true });
   return { write: (line) => stderr.write(pretty(line)) };

@@ -45,6 +45,7 @@ async function serve(
   response.on('close', () => gone.abort(new Error('the client has gone')));
   response.on('error', () => gone.abort(new Error('the client has gone')));
   response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+  response.flushHeaders();
   const send = (text: string) => {
     if (!response.writable) return;
     if (response.writableLength > EVENT_BACKLOG_BYTES_MAX) response.destroy();

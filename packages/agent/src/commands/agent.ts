@@ -1,5 +1,5 @@
 import { describe } from '@drayage/core';
-import type { Logger } from 'pino';
+import type pino from 'pino';
 import { type Agent, startAgent } from '../agent.ts';
 import { type Call, EXIT } from '../command.ts';
 import { type Config, readConfig } from '../config.ts';
@@ -34,7 +34,7 @@ export async function agent(call: Call): Promise<number> {
   return EXIT.done;
 }
 
-function logOf({ logLevel, logFormat }: Config, { around, isJson }: Call): Promise<Logger> {
+function logOf({ logLevel, logFormat }: Config, { around, isJson }: Call): Promise<pino.Logger> {
   const { isTerminal, isColoured } = around.err;
   const format = isJson ? 'json' : (logFormat ?? (isTerminal ? 'pretty' : 'json'));
   return openLog({ level: logLevel, format, isColoured });
@@ -54,7 +54,7 @@ function untilTold(): Promise<void> {
   });
 }
 
-function reloadOnHangup(running: Agent, call: Call, log: Logger): () => void {
+function reloadOnHangup(running: Agent, call: Call, log: pino.Logger): () => void {
   const reload = () => {
     readConfig(sourcesOf(call)).then(
       (next) => {
@@ -73,7 +73,7 @@ function reloadOnHangup(running: Agent, call: Call, log: Logger): () => void {
   };
 }
 
-function greet(running: Agent, { data, origins }: Config, { call, log }: { call: Call; log: Logger }): void {
+function greet(running: Agent, { data, origins }: Config, { call, log }: { call: Call; log: pino.Logger }): void {
   const [endpoint = ''] = running.endpoint;
   log.info(`ready on http://${endpoint}, admin on ${running.admin}, data in ${data}`);
   const open = origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
