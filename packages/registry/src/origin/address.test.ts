@@ -1,5 +1,7 @@
+import { lookup } from 'node:dns';
+import { createSecureContext } from 'node:tls';
 import { expect, test } from 'vitest';
-import { reachOf } from './address.ts';
+import { permitsForeign, reachOf } from './address.ts';
 
 test.each([
   ['8.8.8.8', 'public'],
@@ -20,4 +22,11 @@ test.each([
   ['fd12::1', 'private'],
 ])('%s is %s', (address, reach) => {
   expect(reachOf(address)).toBe(reach);
+});
+
+test('an origin at a link-local address may send us back to itself, but not to its neighbours', async () => {
+  const trust = () => createSecureContext();
+  const permits = permitsForeign({ origin: 'lab', host: '169.254.1.1', lookup, trust });
+  expect(await permits('169.254.1.1', true)).toBe(true);
+  expect(await permits('169.254.169.254', true)).toBe(false);
 });

@@ -6,7 +6,7 @@ import { unavailable } from './refusal.ts';
 const connectWaitMs = 5_000;
 
 /** Who can be behind an address: anyone, our own network, this very host, or what must never be asked (metadata). */
-export type Reach = 'public' | 'private' | 'loopback' | 'link-local';
+type Reach = 'public' | 'private' | 'loopback' | 'link-local';
 
 const NETWORKS: readonly (readonly [Reach, string, number])[] = [
   ['loopback', '127.0.0.0', 8],
@@ -37,7 +37,7 @@ export function reachOf(address: string): Reach {
   return LISTS.find(([, list]) => list.check(address, family))?.[0] ?? 'public';
 }
 
-export interface GuardParts {
+interface GuardParts {
   /** The origin's name, for messages. */
   readonly origin: string;
   /** The host the operator configured. */
@@ -48,7 +48,7 @@ export interface GuardParts {
 }
 
 /** Whether a connection may go to that address. Literal: the address stood in the URL itself. */
-export type Permits = (address: string, literal: boolean) => Promise<boolean>;
+type Permits = (address: string, literal: boolean) => Promise<boolean>;
 
 /** The host the operator named may be anywhere but at a link-local address that its name merely resolves to. */
 export function permitsOwn(): Permits {

@@ -6,7 +6,7 @@ import { unavailable } from './refusal.ts';
 import { isNetworkError } from './retry.ts';
 import type { Caller } from './types.ts';
 
-export interface Ask {
+interface Ask {
   /** The path below the repository, with its query. */
   readonly what: string;
   readonly method?: 'GET' | 'HEAD';
@@ -29,6 +29,7 @@ export interface AskerParts {
   readonly caller: Caller;
 }
 
+/** Puts the questions about one repository into requests. */
 export function askerOf({ line, authority, path, caller }: AskerParts): Asker {
   const { origin } = line;
   return {

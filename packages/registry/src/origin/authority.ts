@@ -16,7 +16,7 @@ const PULL_SCOPE = /^repository(?:\([a-z]{1,32}\))?:[a-z0-9._/-]{1,255}:pull$/;
 const SCOPES_MAX = 4;
 
 /** A question about a repository, before anyone's credential is on it. */
-export interface Question extends Outgoing {
+interface Question extends Outgoing {
   readonly repository: string;
 }
 
@@ -44,6 +44,7 @@ interface Pass {
   readonly isFinal: boolean;
 }
 
+/** Answers an origin's challenges, and remembers the last one. */
 export function authorityOf(line: Line, credentials: Credentials, now: () => number): Authority {
   const tokens = tokensFor(line, now);
   /** What the origin demanded last, so that the next question need not be refused first. */

@@ -26,6 +26,14 @@ test('a span arrives exactly, asked for under our own headers alone', async () =
   expect(canary.seen).toEqual([]);
 });
 
+test('connections serve span after span', async () => {
+  await using lab = await start(ranged);
+  for (let start = 0; start < 300_000; start += 10_000) await lab.read({ start, end: start + 10_000 });
+  expect(lab.server.seen).toHaveLength(30);
+  // Two, when one is not yet free again as the next question comes.
+  expect(lab.server.connections()).toBeLessThanOrEqual(2);
+});
+
 test('an empty span is never asked for', async () => {
   await using lab = await start(ranged);
   expect(await lab.read({ start: blob.length, end: blob.length })).toEqual(Buffer.alloc(0));

@@ -50,7 +50,6 @@ function parseHeader(text: string): readonly Challenge[] {
 
 function understood(found: readonly { scheme: string; parameters: Parameters }[]): readonly Challenge[] {
   return found.flatMap(({ scheme, parameters }): readonly Challenge[] => {
-    if ([...parameters.values()].includes(REPEATED)) return [];
     if (scheme === 'basic') return [{ scheme }];
     const text = (name: string) => {
       const value = parameters.get(name);

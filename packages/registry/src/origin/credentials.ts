@@ -21,6 +21,7 @@ export interface Credentials {
   forget(): void;
 }
 
+/** The agent's credential at one origin, from where the operator said. */
 export function credentialsOf(settings: OriginSettings, home: string, now: () => number): Credentials {
   const { name, credential } = settings;
   const keys = keysOf(name, new URL(settings.url));

@@ -70,6 +70,14 @@ describe('a redirect', () => {
     expect(origin.seen.some(({ headers }) => headers.authorization?.startsWith('Basic '))).toBe(true);
   });
 
+  test('to a host that asks for a password makes nobody be shown one', async () => {
+    await using origin = await startFakeServer((_, response) => redirect(response, `${canary.url}/blob`));
+    await using lab = await withSecret(origin.url);
+    await expect(lab.repository().stat(digest, never)).rejects.toMatchObject({ code: 'denied' });
+    const shown = [...origin.seen, ...canary.seen].map(({ headers }) => headers.authorization);
+    expect(shown).toEqual([undefined, undefined]);
+  });
+
   test('within the origin keeps the credential; one that comes back from elsewhere has lost it', async () => {
     await using away = await startFakeServer((_, response) => redirect(response, `${origin.url}/v2/back`));
     await using origin = await startAsking((response, { url }) => {
@@ -84,20 +92,21 @@ describe('a redirect', () => {
     expect(away.seen.every(({ headers }) => headers.authorization === undefined)).toBe(true);
   });
 
-  test.each<[string, (port: number) => string]>([
-    ['to an address with a user name', (port) => `http://x:y@127.0.0.1:${port}/`],
-    ['from https to http', (port) => `http://localhost:${port}/`],
-    ['to something else than the web', () => 'file:///etc/passwd'],
-    ['without end', () => '/v2/again'],
-    ['to a metadata service', () => 'https://169.254.169.254/latest'],
-    ['to a metadata service in disguise', () => 'https://[::ffff:a9fe:a9fe]/latest'],
-  ])('%s is not followed', async (_, location) => {
+  test.each<[string, (port: number) => string, RegExp]>([
+    ['to an address with a user name', (port) => `https://x:y@127.0.0.1:${port}/`, /user name/],
+    ['from https to http', (port) => `http://127.0.0.1:${port}/`, /plain http/],
+    ['to something else than the web', () => 'file:///etc/passwd', /no usable address/],
+    ['without end', () => '/v2/again', /more than 5 times/],
+    ['to a metadata service', () => 'https://169.254.169.254/latest', /no place/],
+    ['to a metadata service in disguise', () => 'https://[::ffff:a9fe:a9fe]/latest', /no place/],
+  ])('%s is not followed', async (_, location, words) => {
     await using origin = await startFakeServer(
       (_request, response) => redirect(response, location(canary.port)),
       'https',
     );
     await using lab = await withSecret(origin.url);
-    await expect(lab.repository().stat(digest, never)).rejects.toMatchObject({ code: 'origin_unavailable' });
+    const message = expect.stringMatching(words);
+    await expect(lab.repository().stat(digest, never)).rejects.toMatchObject({ code: 'origin_unavailable', message });
     expect(canary.seen).toEqual([]);
     expect(origin.seen.length).toBeLessThanOrEqual(6);
   });

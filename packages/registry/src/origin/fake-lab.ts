@@ -11,7 +11,7 @@ export interface Lab extends AsyncDisposable {
   repository(path?: string, caller?: Caller): OriginRepository;
 }
 
-export interface LabParts {
+interface LabParts {
   readonly url: string;
   readonly credential?: CredentialSettings;
   readonly caFile?: string;

@@ -14,6 +14,7 @@ export interface FakeServer extends AsyncDisposable {
   readonly port: number;
   readonly url: string;
   readonly seen: readonly Seen[];
+  connections(): number;
 }
 
 export type Handler = (request: Seen, response: ServerResponse, body: string) => void;
@@ -35,12 +36,17 @@ export async function startFakeServer(handle: Handler, scheme: 'http' | 'https' 
   };
   const server =
     scheme === 'http' ? createServer(listener) : createTlsServer({ key: KEY, cert: CERTIFICATE }, listener);
+  let connections = 0;
+  server.on('connection', () => {
+    connections += 1;
+  });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
   const { port } = server.address() as AddressInfo;
   return {
     port,
     url: `${scheme}://127.0.0.1:${port}`,
     seen,
+    connections: () => connections,
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((done) => server.close(done));

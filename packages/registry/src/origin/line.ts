@@ -39,7 +39,7 @@ export interface Line extends AsyncDisposable {
   send(request: Outgoing, signal: AbortSignal): Promise<Answer>;
 }
 
-export interface LineParts {
+interface LineParts {
   readonly origin: string;
   readonly url: URL;
   readonly version: string;
@@ -50,6 +50,7 @@ export interface LineParts {
   readonly report: Report;
 }
 
+/** Opens connections when they are needed, at most 64 to a host, and keeps score of how the origin does. */
 export function startLine(parts: LineParts): Line {
   const { origin, url, now, report } = parts;
   const connections = connectionsOf(parts);

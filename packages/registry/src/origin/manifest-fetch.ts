@@ -9,11 +9,12 @@ const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 const ACCEPT_CHARS_MAX = 4096;
 
 /** The two questions about a manifest; its reference is a tag or a digest. */
-export interface ManifestFetch {
+interface ManifestFetch {
   head(reference: string, signal: AbortSignal): Promise<ManifestHead | undefined>;
   get(reference: string, accept: string | undefined, signal: AbortSignal): Promise<Manifest | undefined>;
 }
 
+/** Fetches manifests that are what they claim to be, or throws `blob_corrupt` or `manifest_invalid`. */
 export function manifestFetchOf({ origin, ask }: Asker, report: Report): ManifestFetch {
   function corrupt(digest: Digest, detail: string): Failure {
     report({ kind: 'corrupt', where: 'origin', digest, detail });

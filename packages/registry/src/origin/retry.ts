@@ -45,7 +45,7 @@ async function attempt(origin: string, exchange: () => Promise<Answer>, signal: 
 }
 
 /** Undefined when the header is absent or says nothing. */
-export function retryAfterMs(text: string | undefined): number | undefined {
+function retryAfterMs(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text)) return Number(text) * 1000;
   const at = Date.parse(text);

@@ -14,7 +14,7 @@ const lifeMaxMs = 3_600_000;
 const lifeMarginMs = 10_000;
 
 /** What a token is good for. */
-export interface Grant {
+interface Grant {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scopes: readonly string[];
@@ -22,13 +22,13 @@ export interface Grant {
   readonly credential: Credential | undefined;
 }
 
-export interface Token {
+interface Token {
   readonly token: string;
   /** It was asked for just now, not kept from earlier. */
   readonly isFresh: boolean;
 }
 
-export interface Tokens {
+interface Tokens {
   /** A token for this grant, kept or asked for, and never the one the origin just rejected. */
   take(grant: Grant, rejected: string | undefined, signal: AbortSignal): Promise<Token>;
 }
@@ -40,6 +40,7 @@ interface Kept {
   until: number;
 }
 
+/** Keeps the tokens of one origin's services, and asks for one but once, however many wait for it. */
 export function tokensFor(line: Line, now: () => number): Tokens {
   const kept = new Map<string, Kept>();
 
