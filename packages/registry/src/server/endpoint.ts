@@ -1,0 +1,113 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type BlobStore, type Catalog, describe, type Pulls, type Report } from '@drayage/core';
+import type { Origins } from '../origin/types.ts';
+import { openAccess } from './access.ts';
+import { blobAnswers } from './blobs.ts';
+import { bufferPool } from './buffers.ts';
+import { ownNames } from './host.ts';
+import { type Address, type Listener, openListener } from './listener.ts';
+import { openShelf } from './manifest-shelf.ts';
+import { manifestAnswers } from './manifests.ts';
+import { listAnswers } from './passthrough.ts';
+import type { Policies } from './policy.ts';
+import { openRouter } from './router.ts';
+import { openTags } from './tags.ts';
+import { serve, VISIT_LIMITS, type VisitLimits, type VisitParts } from './visit.ts';
+
+/** The registry that container runtimes on this host pull from. */
+export interface Endpoint extends AsyncDisposable {
+  /** Where it listens; ports are the real ones. */
+  readonly addresses: readonly Address[];
+  /** Takes no further connections, lets answers end, and cuts off what is left when the signal aborts. */
+  drain(signal: AbortSignal): Promise<void>;
+}
+
+export interface EndpointParts {
+  readonly listen: readonly Address[];
+  readonly origins: Origins;
+  readonly pulls: Pulls;
+  readonly store: BlobStore;
+  readonly catalog: Catalog;
+  readonly policies: Policies;
+  /** The origin of requests that name none. */
+  readonly defaultOrigin: string;
+  /** Names, with or without a port, that clients may use for this agent besides its addresses. */
+  readonly hosts: readonly string[];
+  readonly report: Report;
+  readonly now?: () => number;
+  readonly limits?: Partial<VisitLimits>;
+}
+
+/** Opens the endpoint on every address, or on none: the first address that cannot be opened is thrown. */
+export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
+  const visitParts = wire(parts);
+  const active = new Set<Promise<void>>();
+  let isDraining = false;
+  const handle = async (incoming: IncomingMessage, response: ServerResponse, path: string) => {
+    const visit = serve(visitParts, incoming, response, path);
+    active.add(visit);
+    await visit;
+    active.delete(visit);
+    if (isDraining) incoming.socket.destroySoon();
+  };
+
+  await using opened = new AsyncDisposableStack();
+  const listeners: Listener[] = [];
+  const open = async (address: Address) => {
+    const listener = await openListener(address, handle);
+    listeners.push(opened.adopt(listener, ({ close }) => close()));
+    return listener.address;
+  };
+  for (const address of parts.listen) {
+    const { host, port } = await open(address);
+    const twin = { host: '::1', port };
+    // Clients that say localhost may try this one first; a host without IPv6 does without.
+    if (host === '127.0.0.1' && !isListed(parts.listen, twin)) await open(twin).catch(tellUnless(parts.report));
+  }
+  opened.move();
+
+  const drain = async (signal: AbortSignal) => {
+    isDraining = true;
+    const closing = listeners.map((listener) => listener.close());
+    const cut = () => {
+      for (const listener of listeners) listener.closeAll();
+    };
+    signal.addEventListener('abort', cut, { once: true });
+    if (signal.aborted) cut();
+    await Promise.all([...closing, ...active]);
+    signal.removeEventListener('abort', cut);
+  };
+  return {
+    addresses: listeners.map(({ address }) => address),
+    drain,
+    [Symbol.asyncDispose]: () => drain(AbortSignal.abort()),
+  };
+}
+
+function wire(parts: EndpointParts): VisitParts {
+  const { origins, pulls, store, catalog, policies, report, now = Date.now } = parts;
+  const access = openAccess({ origins, catalog, policies, report, now });
+  const tags = openTags({ catalog, policies, report, now });
+  const router = openRouter({
+    answerManifest: manifestAnswers({ origins, access, tags, shelf: openShelf({ store, catalog, report }) }),
+    answerBlob: blobAnswers({ origins, access, pulls, store, catalog }),
+    answerList: listAnswers({ origins, access }),
+    access,
+    origins,
+    defaultOrigin: parts.defaultOrigin,
+    isOwn: ownNames(parts.hosts),
+    report,
+  });
+  return { router, buffers: bufferPool(), limits: { ...VISIT_LIMITS, ...parts.limits }, report };
+}
+
+function isListed(listen: readonly Address[], { host, port }: Address): boolean {
+  return listen.some((address) => address.host === host && address.port === port);
+}
+
+function tellUnless(report: Report): (error: NodeJS.ErrnoException) => void {
+  return (error) => {
+    if (error.code === 'EADDRNOTAVAIL' || error.code === 'EAFNOSUPPORT') return;
+    report({ kind: 'error', where: 'endpoint', problem: `not listening on ::1: ${describe(error)}` });
+  };
+}

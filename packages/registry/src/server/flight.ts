@@ -1,0 +1,48 @@
+import { Failure } from '@drayage/core';
+
+/** Lets all who ask for one key at the same time share one piece of work. There are never more flights than askers. */
+export function singleFlight<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
+  const flights = new Map<string, Promise<T>>();
+  return (key, work) => {
+    const running = flights.get(key);
+    if (running !== undefined) return running;
+    const flight = work().finally(() => flights.delete(key));
+    flights.set(key, flight);
+    return flight;
+  };
+}
+
+/** The outcome of a question to an origin; `origin_unavailable` when it takes longer than `waitMs`. */
+export async function within<T>(waitMs: number, what: string, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const reason = new Failure('origin_unavailable', `${what}: no answer within ${waitMs / 1000} s`);
+  const timer = setTimeout(() => late.abort(reason), waitMs);
+  try {
+    return await orAbort(work(late.signal), late.signal);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Waits for the work, but no longer than the signal lets it: the work may go on for others. */
+export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const stop = () => aborted.reject(signal.reason);
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
+/** Sets an entry and lets the oldest go when there are more than `max`. */
+export function setBounded<K, V>(map: Map<K, V>, [key, value]: readonly [K, V], max: number): void {
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= max) return;
+    map.delete(oldest);
+  }
+}

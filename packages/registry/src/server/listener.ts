@@ -1,0 +1,105 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import fastify, { type FastifyInstance } from 'fastify';
+import { refusalBody } from './errors.ts';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** One open port. */
+export interface Listener {
+  readonly address: Address;
+  /** Accepts no more connections, and resolves when the last one has ended. */
+  close(): Promise<void>;
+  /** Ends all connections, answered or not. */
+  closeAll(): void;
+}
+
+/** Answers one request; `target` is the request target as it came. Never rejects. */
+export type Handle = (incoming: IncomingMessage, response: ServerResponse, target: string) => Promise<void>;
+
+const HEADER_BYTES_MAX = 64 * 1024;
+const HEADERS_WAIT_MS = 10_000;
+const HEADERS_CHECK_MS = 2_000;
+// Longer than any client keeps an idle connection, so that the client closes first and no request is lost.
+const KEEP_ALIVE_MS = 125_000;
+const CONNECTIONS_MAX = 4096;
+const REFUSED: { readonly [code: string]: string } = {
+  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
+  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
+};
+
+/** Opens a port for plain HTTP/1.1 and hands every request over as it came, one at a time per connection. */
+export async function openListener({ host, port }: Address, handle: Handle): Promise<Listener> {
+  const turns = new WeakMap<Socket, Promise<void>>();
+  const ending = new WeakSet<Socket>();
+  const app = fastify({
+    bodyLimit: 1024,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    requestTimeout: 0,
+    return503OnClosing: false,
+    forceCloseConnections: false,
+    // The router is our own, and it wants the path undecoded.
+    rewriteUrl: () => '/',
+    clientErrorHandler(error, socket) {
+      const turn = turns.get(socket);
+      if (!turn) refuseBytes(error.code, socket);
+      // A refusal now would end up inside the body that is being sent.
+      else if (!ending.has(socket)) turn.finally(() => socket.destroySoon()).catch(() => undefined);
+      ending.add(socket);
+    },
+    http: {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: HEADERS_WAIT_MS,
+      connectionsCheckingInterval: HEADERS_CHECK_MS,
+      // Its answer would have no JSON body; `refusalByHost` does this.
+      requireHostHeader: false,
+    },
+  });
+  app.server.maxConnections = CONNECTIONS_MAX;
+  app.server.on('checkExpectation', app.routing);
+  app.addHook('onRequest', (request, reply, _done) => {
+    reply.hijack();
+    const { raw, originalUrl } = request;
+    const { socket } = raw;
+    const turn = (turns.get(socket) ?? Promise.resolve())
+      .then(() => handle(raw, reply.raw, originalUrl))
+      .finally(() => {
+        if (turns.get(socket) === turn) turns.delete(socket);
+      });
+    turns.set(socket, turn);
+  });
+  app.setNotFoundHandler(() => undefined);
+  await app.listen({ host, port });
+  return listenerOf(app, host);
+}
+
+function listenerOf(app: FastifyInstance, host: string): Listener {
+  const { port } = app.server.address() as AddressInfo;
+  return {
+    address: { host, port },
+    close: async () => {
+      // Stops accepting at once, where fastify's own closing takes a few turns.
+      const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
+      await closed;
+      await app.close();
+    },
+    closeAll: () => app.server.closeAllConnections(),
+  };
+}
+
+/**
+ * Answers bytes that are no HTTP request. A TLS greeting is one: clients send it first to every registry on localhost, and
+ * some fall back to plain HTTP only when an HTTP answer comes.
+ */
+function refuseBytes(code: string, socket: Socket): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const body = refusalBody('UNSUPPORTED', 'this is no HTTP request');
+  const head = `HTTP/1.1 ${REFUSED[code] ?? '400 Bad Request'}\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\nConnection: close\r\n\r\n`;
+  socket.end(Buffer.concat([Buffer.from(head), body]), () => socket.destroy());
+}

@@ -1,0 +1,87 @@
+import { type Digest, Failure, type Repository, repositoryKey } from '@drayage/core';
+import { MANIFEST_TYPES } from '../origin/manifest.ts';
+import type { ManifestHead, Origins } from '../origin/types.ts';
+import type { Access, Question } from './access.ts';
+import { type Answer, contentHeaders } from './answer.ts';
+import { within } from './flight.ts';
+import { getManifest, type Known, MANIFEST_WAIT_MS, type Place, type Shelf } from './manifest-shelf.ts';
+import type { ManifestReference } from './request.ts';
+import type { Resolved, Tags } from './tags.ts';
+
+/** Answers questions for manifests, by tag or by digest. */
+export type AnswerManifest = (wanted: WantedManifest, signal: AbortSignal) => Promise<Answer>;
+
+export interface WantedManifest {
+  readonly repository: Repository;
+  readonly reference: ManifestReference;
+  readonly accept: string | undefined;
+  /** Only the headers are wanted. */
+  readonly headOnly: boolean;
+}
+
+export interface ManifestParts {
+  readonly origins: Origins;
+  readonly access: Access;
+  readonly tags: Tags;
+  readonly shelf: Shelf;
+}
+
+/** Serves manifests to callers that may read their repository. */
+export function manifestAnswers({ origins, access, tags, shelf }: ManifestParts): AnswerManifest {
+  return async ({ repository, reference, accept, headOnly }, signal) => {
+    const caller = await access.admit(repository, questionFor(reference), signal);
+    const remote = origins.repository(repository.origin, repository.path, caller);
+    const place: Place = { key: repositoryKey(repository), remote, caller };
+    const resolved: Resolved =
+      'digest' in reference
+        ? { digest: reference.digest, head: undefined, stale: false }
+        : await tags.resolve({ path: repository.path, tag: reference.tag, remote, caller: caller.kind }, signal);
+    const known =
+      (await shelf.held(place, resolved.digest)) ??
+      (headOnly ? await head(place, resolved) : undefined) ??
+      (await shelf.fetched(place, resolved.digest, signal));
+    if (accepts(accept, known.mediaType)) return answer(known, resolved.stale);
+
+    // What the client's own Accept makes of it at the origin may be a conversion, so it is not kept.
+    const text = textOf(reference);
+    const { digest, mediaType, bytes } = await getManifest(place, text, accept);
+    return answer({ digest, mediaType, size: bytes.length, bytes, source: 'origin' }, resolved.stale);
+  };
+}
+
+/** Whether an Accept header lets the client have this media type. Clients that leave it out take anything. */
+export function accepts(accept: string | undefined, mediaType: string): boolean {
+  if (accept === undefined) return true;
+  const wanted = accept.split(',').map((item) => item.split(';', 1)[0]?.trim().toLowerCase());
+  return wanted.some((item) => item === mediaType || item === '*/*' || item === 'application/*');
+}
+
+/** What the origin says of a manifest, when it says all that a client needs: so that asking costs no download. */
+async function head({ key, remote }: Place, { digest, head: told }: Resolved): Promise<Known | undefined> {
+  const ask = (late: AbortSignal) => remote.headManifest(digest, late);
+  const said = told ?? (await within(MANIFEST_WAIT_MS, `asking for ${key}@${digest}`, ask));
+  if (!said) throw new Failure('manifest_unknown', `${key} has no manifest ${digest}`);
+  return complete(said, digest);
+}
+
+function complete(said: ManifestHead, digest: Digest): Known | undefined {
+  const { mediaType, size } = said;
+  if (said.digest !== digest || size === undefined || mediaType === undefined) return undefined;
+  const known: Known = { digest, mediaType, size, bytes: undefined, source: 'origin' };
+  return MANIFEST_TYPES.includes(mediaType) ? known : undefined;
+}
+
+function questionFor(reference: ManifestReference): Question {
+  const text = textOf(reference);
+  return { key: text, missing: 'manifest_unknown', ask: (remote, signal) => remote.headManifest(text, signal) };
+}
+
+function textOf(reference: ManifestReference): string {
+  return 'digest' in reference ? reference.digest : reference.tag;
+}
+
+function answer({ digest, mediaType, size, bytes, source }: Known, stale: boolean): Answer {
+  const headers = contentHeaders(digest, mediaType, size);
+  if (stale) headers['Warning'] = '110 - "Response is Stale"';
+  return { status: 200, headers, body: bytes, source };
+}

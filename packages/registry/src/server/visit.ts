@@ -1,0 +1,158 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { describe, Failure, type Happening, type Report, type Source } from '@drayage/core';
+import type { Answer } from './answer.ts';
+import type { BufferPool } from './buffers.ts';
+import { orAbort } from './flight.ts';
+import { namespaceOf, type Target } from './request.ts';
+import { labelOf, type Router } from './router.ts';
+import { SEND_LIMITS, type SendLimits, sendAnswer } from './send.ts';
+
+/** How long a client may have to wait. */
+export interface VisitLimits extends SendLimits {
+  /** After this long without a first byte the client is sent to the origin. */
+  readonly firstByteMs: number;
+  /** The same for clients that have nowhere else to go. */
+  readonly patientFirstByteMs: number;
+}
+
+export const VISIT_LIMITS: VisitLimits = { ...SEND_LIMITS, firstByteMs: 10_000, patientFirstByteMs: 30_000 };
+
+export interface VisitParts {
+  readonly router: Router;
+  readonly buffers: BufferPool;
+  readonly limits: VisitLimits;
+  readonly report: Report;
+}
+
+/** One request from its first header to its last byte. */
+interface Visit {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly startedAt: number;
+  firstByteAt: number | undefined;
+  source: Source | undefined;
+  bytes: number;
+  problem: string | undefined;
+}
+
+// They never try another registry after the first manifest, so a late answer is better than none.
+const PATIENT_CLIENT = /^(?:containers|skopeo|buildah|cri-o)\//i;
+// What nginx logs for a client that closed before it was answered.
+const CODE_CLIENT_GONE = 499;
+
+/** Serves one request, whatever happens, and reports how it went. Never rejects. */
+export async function serve(
+  parts: VisitParts,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+): Promise<void> {
+  if (incoming.socket.destroyed) return;
+  const { router, report } = parts;
+  const visit: Visit = {
+    incoming,
+    response,
+    startedAt: performance.now(),
+    firstByteAt: undefined,
+    source: undefined,
+    bytes: 0,
+    problem: undefined,
+  };
+  // What goes wrong on the connection ends it, and that end is what counts.
+  response.on('error', () => undefined);
+  setCommonHeaders(visit, path);
+  const routed = router.route(incoming, path);
+  try {
+    await attempt(visit, parts, routed.find).catch((error: unknown) => {
+      if (response.headersSent || response.destroyed) throw error;
+      return attempt(visit, parts, async () => routed.refuse(error));
+    });
+  } catch (error) {
+    visit.problem = describe(error);
+    response.destroy();
+  }
+  const { source, bytes } = visit;
+  if (source !== undefined && bytes > 0) report({ kind: 'served', to: 'client', source, bytes });
+  report(happeningOf(visit, routed.target));
+}
+
+function setCommonHeaders({ incoming, response }: Visit, path: string): void {
+  response.setHeader('Docker-Distribution-Api-Version', 'registry/2.0');
+  const namespace = namespaceOf(path);
+  if (namespace !== undefined) response.setHeader('OCI-Namespace', namespace);
+  const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
+  // A body that nobody reads would have to be read to reuse the connection.
+  if (encoding !== undefined || (length !== undefined && length !== '0')) response.setHeader('Connection', 'close');
+}
+
+/** Looks for an answer and sends it. Throws when there is none, or it could not be sent to its end. */
+async function attempt(
+  visit: Visit,
+  { buffers, limits, report }: VisitParts,
+  find: (signal: AbortSignal) => Promise<Answer>,
+): Promise<void> {
+  const { incoming, response } = visit;
+  const stop = new AbortController();
+  const end = (why: string) => stop.abort(new Failure('blob_unavailable', why));
+  response.once('close', () => end('the client closed the connection'));
+  const isPatient = PATIENT_CLIENT.test(incoming.headers['user-agent'] ?? '');
+  const waitMs = isPatient ? limits.patientFirstByteMs : limits.firstByteMs;
+  const late = setTimeout(() => end(`nothing to send within ${waitMs / 1000} s`), waitMs);
+  const started = () => {
+    clearTimeout(late);
+    visit.firstByteAt = performance.now();
+  };
+  const sent = (bytes: number) => {
+    visit.bytes += bytes;
+  };
+  const finding = find(stop.signal);
+  let answer: Answer | undefined;
+  try {
+    answer = await orAbort(finding, stop.signal);
+    visit.source = answer.source;
+    visit.problem = answer.problem;
+    if (answer.source) response.setHeader('Drayage-Source', answer.source);
+    else response.removeHeader('Drayage-Source');
+    const seen = incoming.method === 'HEAD' ? { ...answer, body: undefined } : answer;
+    await sendAnswer(seen, { response, stop, buffers, limits, started, sent });
+  } finally {
+    clearTimeout(late);
+    // A blob may have changed its source on the way.
+    if (answer?.body && 'blob' in answer.body) visit.source = answer.body.blob.source;
+    // An answer may still come when nobody wants it any more.
+    if (answer) await release(answer, report);
+    else finding.then((unwanted) => release(unwanted, report)).catch(() => undefined);
+  }
+}
+
+async function release({ body }: Answer, report: Report): Promise<void> {
+  if (body === undefined || Buffer.isBuffer(body)) return;
+  try {
+    await body.blob[Symbol.asyncDispose]();
+  } catch (error) {
+    report({ kind: 'error', where: 'endpoint', problem: describe(error) });
+  }
+}
+
+function happeningOf(visit: Visit, target: Target | undefined): Happening {
+  const { incoming, response, startedAt, firstByteAt, source, bytes, problem } = visit;
+  const method = incoming.method ?? '';
+  return {
+    kind: 'request',
+    what: whatOf(method, target),
+    method,
+    target: labelOf(target),
+    code: firstByteAt === undefined ? CODE_CLIENT_GONE : response.statusCode,
+    seconds: (performance.now() - startedAt) / 1000,
+    firstByteSeconds: firstByteAt === undefined ? undefined : (firstByteAt - startedAt) / 1000,
+    source,
+    bytes,
+    problem,
+  };
+}
+
+function whatOf(method: string, target: Target | undefined): 'manifest' | 'blob' | 'tag' | 'upload' | 'other' {
+  if (method !== 'GET' && method !== 'HEAD') return 'upload';
+  if (target?.kind === 'manifest') return 'tag' in target.reference ? 'tag' : 'manifest';
+  return target?.kind === 'blob' ? 'blob' : 'other';
+}
