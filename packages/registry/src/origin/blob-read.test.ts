@@ -28,7 +28,7 @@ test('a span arrives exactly, asked for under our own headers alone', async () =
 
 test('connections serve span after span', async () => {
   await using lab = await start(ranged);
-  for (let start = 0; start < 300_000; start += 10_000) await lab.read({ start, end: start + 10_000 });
+  for (let start = 0; start < 30; start += 1) await lab.read({ start, end: 290_000 });
   expect(lab.server.seen).toHaveLength(30);
   // Two, when one is not yet free again as the next question comes.
   expect(lab.server.connections()).toBeLessThanOrEqual(2);

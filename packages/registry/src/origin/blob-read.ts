@@ -1,5 +1,5 @@
 import type { Span } from '@drayage/core';
-import { contentLength, headerOf } from './answer.ts';
+import { headerOf } from './answer.ts';
 import type { Answer } from './line.ts';
 import { unavailable } from './refusal.ts';
 
@@ -11,10 +11,7 @@ const SKIP_BYTES_MAX = 64 * 1024 * 1024;
  */
 export async function* bytesOf(origin: string, answer: Answer, span: Span): AsyncGenerator<Uint8Array> {
   const wanted = span.end - span.start;
-  const before = bytesBefore(origin, answer, span);
-  // A body that promises no more than is wanted is read to its end, so that its connection can be used again.
-  const endsByItself = contentLength(answer) === before + wanted;
-  let skip = before;
+  let skip = bytesBefore(origin, answer, span);
   let left = wanted;
   try {
     for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
@@ -23,11 +20,11 @@ export async function* bytesOf(origin: string, answer: Answer, span: Span): Asyn
       const useful = chunk.subarray(skipped, skipped + left);
       left -= useful.length;
       if (useful.length > 0) yield useful;
-      if (left === 0 && !endsByItself) break;
+      if (left === 0) break;
     }
     if (left > 0) throw unavailable(origin, `ended a blob ${left} bytes too early`);
   } finally {
-    // Also when whoever reads stops in the middle.
+    // Ends what is still coming: the rest of a longer body, or of one whose reader stopped in the middle.
     answer.body.destroy();
   }
 }
