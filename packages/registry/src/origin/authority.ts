@@ -1,13 +1,14 @@
 import { Failure, isFailure } from '@drayage/core';
 import { discard } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
 import type { Answer, Line, Outgoing } from './line.ts';
 import { allowedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
 import { retrying } from './retry.ts';
-import { basic, tokensFor } from './token.ts';
+import { tokensFor } from './token.ts';
 import type { Caller } from './types.ts';
 
 const AUTHORIZATION_CHARS_MAX = 16 * 1024;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { Failure } from '@drayage/core';
-import type { Credential } from './credentials.ts';
+import type { Credential } from './credential.ts';
 import { parseObject, text } from './json.ts';
 
 const HELPER_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

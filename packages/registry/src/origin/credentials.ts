@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '@drayage/core';
+import type { Credential } from './credential.ts';
 import { askHelper } from './credential-helper.ts';
 import { field, parseObject, text } from './json.ts';
 import type { OriginSettings } from './types.ts';
@@ -8,11 +9,6 @@ import type { OriginSettings } from './types.ts';
 const FILE_BYTES_MAX = 1024 * 1024;
 const helperKeepMs = 60_000;
 const DOCKER_HUB = 'https://index.docker.io/v1/';
-
-export type Credential =
-  | { readonly kind: 'password'; readonly username: string; readonly password: string }
-  /** A token of the registry's own that buys access tokens. */
-  | { readonly kind: 'identity'; readonly token: string };
 
 export interface Credentials {
   /** The agent's credential as the files and helpers say now. Undefined when they have none; throws `unauthorized` when they cannot be read. */

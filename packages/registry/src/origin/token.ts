@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { discard, readWhole } from './answer.ts';
-import type { Credential } from './credentials.ts';
+import { basic, type Credential } from './credential.ts';
 import { number, parseObject, text } from './json.ts';
 import type { Line, Outgoing } from './line.ts';
 import { unauthorized, unavailable } from './refusal.ts';
@@ -117,11 +117,6 @@ function requestFor({ realm, service, scopes, credential }: Grant): Outgoing {
   for (const scope of scopes) url.searchParams.append('scope', scope);
   const headers = { accept: 'application/json', ...(credential && { authorization: basic(credential) }) };
   return { method: 'GET', url, headers };
-}
-
-/** The Basic form of a password. */
-export function basic({ username, password }: { readonly username: string; readonly password: string }): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
