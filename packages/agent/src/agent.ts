@@ -5,7 +5,7 @@ import { Failure, originFill, startPulls } from '@drayage/core';
 import { type Policies, policies, startEndpoint, startOrigins } from '@drayage/registry';
 import { openStore } from '@drayage/store';
 import type pino from 'pino';
-import { formatAddress } from './address.ts';
+import { type AdminAddress, formatAddress } from './address.ts';
 import { startAdmin } from './admin.ts';
 import type { Config } from './config.ts';
 import { reportTo } from './events.ts';
@@ -24,7 +24,7 @@ export interface AgentParts {
 export interface Agent extends AsyncDisposable {
   /** Where runtimes reach it, as `host:port`. */
   readonly endpoint: readonly string[];
-  readonly admin: string;
+  readonly admin: AdminAddress;
   /** Closes the endpoint to newcomers, and resolves when the last stream has ended or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>;
   /** Takes over what can change while running; says which options need a restart. */
@@ -80,7 +80,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const running = parts.move();
   return {
     endpoint: addresses,
-    admin: formatAddress(admin.address),
+    admin: admin.address,
     drain: async (signal) => {
       isDraining = true;
       await endpoint.drain(signal);

@@ -14,6 +14,7 @@ export interface Output {
   readonly isTerminal: boolean;
   readonly isColoured: boolean;
   readonly columns: () => number;
+  readonly rows: () => number;
   readonly write: (text: string) => void;
 }
 

@@ -8,6 +8,7 @@ function output(stream: NodeJS.WriteStream): Output {
     isTerminal,
     isColoured: isTerminal && !process.env['NO_COLOR'] && process.env['TERM'] !== 'dumb',
     columns: () => stream.columns ?? 80,
+    rows: () => stream.rows ?? 24,
     write: (text) => void stream.write(text),
   };
 }

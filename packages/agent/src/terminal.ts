@@ -41,8 +41,10 @@ export function liveLines(output: Output): LiveLines {
     draw: (lines) => {
       const width = output.columns();
       const up = drawn > 0 ? `\u001b[${drawn}A` : '';
-      output.write(`${up}\u001b[J${lines.map((line) => `${clip(line, width)}\n`).join('')}`);
-      drawn = lines.length;
+      // What has scrolled off the top cannot be drawn over.
+      const shown = lines.slice(-Math.max(output.rows() - 1, 1));
+      output.write(`${up}\u001b[J${shown.map((line) => `${clip(line, width)}\n`).join('')}`);
+      drawn = shown.length;
     },
   };
 }

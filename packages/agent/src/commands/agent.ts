@@ -1,10 +1,12 @@
 import { describe } from '@drayage/core';
 import type pino from 'pino';
+import { localUrl } from '../address.ts';
 import { type Agent, startAgent } from '../agent.ts';
 import { type Call, EXIT } from '../command.ts';
 import { type Config, readConfig } from '../config.ts';
 import { openLog } from '../log.ts';
 import { nextSteps } from '../next-steps.ts';
+import type { LogFormat } from '../options.ts';
 import { sourcesOf } from '../sources.ts';
 import { VERSION } from '../version.ts';
 
@@ -15,7 +17,8 @@ const CLOSE_MS = 5000;
 /** Runs an agent until it is told to end. */
 export async function agent(call: Call): Promise<number> {
   const config = await readConfig(sourcesOf(call));
-  const log = await logOf(config, call);
+  const { isColoured } = call.around.err;
+  const log = await openLog({ level: config.logLevel, format: formatOf(config, call), isColoured });
   const ending = untilTold();
   for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
     process.on(event, (error: unknown) => {
@@ -34,10 +37,9 @@ export async function agent(call: Call): Promise<number> {
   return EXIT.done;
 }
 
-function logOf({ logLevel, logFormat }: Config, { around, isJson }: Call): Promise<pino.Logger> {
-  const { isTerminal, isColoured } = around.err;
-  const format = isJson ? 'json' : (logFormat ?? (isTerminal ? 'pretty' : 'json'));
-  return openLog({ level: logLevel, format, isColoured });
+function formatOf({ logFormat }: Config, { around, isJson }: Call): LogFormat {
+  if (isJson) return 'json';
+  return logFormat ?? (around.err.isTerminal ? 'pretty' : 'json');
 }
 
 /** Resolves at the first signal; the second ends the process where it stands. */
@@ -73,11 +75,14 @@ function reloadOnHangup(running: Agent, call: Call, log: pino.Logger): () => voi
   };
 }
 
-function greet(running: Agent, { data, origins }: Config, { call, log }: { call: Call; log: pino.Logger }): void {
+function greet(running: Agent, config: Config, { call, log }: { call: Call; log: pino.Logger }): void {
   const [endpoint = ''] = running.endpoint;
-  log.info(`ready on http://${endpoint}, admin on ${running.admin}, data in ${data}`);
-  const open = origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
+  log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
+  const open = config.origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
   if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
-  const npx = call.around.env['npm_command'] === undefined ? '' : 'npx ';
-  for (const line of nextSteps(endpoint, `${npx}drayage`)) log.info(line);
+  const { env, err } = call.around;
+  // Lines to be copied stand bare before a person; a program that reads JSON gets JSON.
+  const say =
+    formatOf(config, call) === 'pretty' ? (line: string) => err.write(`  ${line}\n`) : (line: string) => log.info(line);
+  for (const line of nextSteps(endpoint, env['npm_command'] === undefined ? 'drayage' : 'npx drayage')) say(line);
 }

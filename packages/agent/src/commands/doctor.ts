@@ -25,16 +25,18 @@ export async function doctor(call: Call): Promise<number> {
     ...(await checkRuntimes('/', endpoint)),
   ];
   if (call.isJson) out.write(`${JSON.stringify({ findings })}\n`);
-  else out.write(findings.map((finding) => format(finding, out)).join(''));
+  else out.write(findings.map((finding, at) => format(finding, findings[at + 1], out)).join(''));
   if (agent.some(({ state }) => state === 'bad')) return EXIT.unanswered;
   return findings.some(({ state }) => state === 'bad') ? EXIT.failed : EXIT.done;
 }
 
 const MARKS = { good: ['green', 'ok  '], warning: ['yellow', 'warn'], bad: ['red', 'bad '] } as const;
 
-function format({ about, state, finding, advice }: Finding, out: Output): string {
+function format({ about, state, finding, advice }: Finding, next: Finding | undefined, out: Output): string {
   const [colour, mark] = MARKS[state];
-  const todo = advice === undefined ? '' : `${' '.repeat(6)}${paint(out, 'bold', 'do:')} ${advice}\n`;
+  // Advice that holds for several in a row stands once, under the last.
+  const todo =
+    advice === undefined || advice === next?.advice ? '' : `${' '.repeat(6)}${paint(out, 'bold', 'do:')} ${advice}\n`;
   return `${paint(out, colour, mark)}  ${about}: ${finding}\n${todo}`;
 }
 

@@ -44,12 +44,20 @@ function bars(out: Output): Show {
     const seconds = (Date.now() - startedAt) / 1000;
     const rate = seconds > 0.5 ? `  ${formatSize(bytes / seconds)}/s` : '';
     const total = `${formatSize(bytes)} / ${formatSize(sum(({ size }) => size))}${rate}`;
-    return live.draw([...blobs.map((blob) => blobLine(blob, out)), paint(out, 'grey', `${' '.repeat(19)}  ${total}`)]);
+    // Where not all have room, those that are not here yet come last, which is where the screen is.
+    const inOrder = [...blobs].sort((a, b) => Number(isHere(b)) - Number(isHere(a)));
+    const shown = blobs.length < out.rows() - 1 ? blobs : inOrder;
+    return live.draw([...shown.map((blob) => blobLine(blob, out)), paint(out, 'grey', `${' '.repeat(19)}  ${total}`)]);
   };
 }
 
-function blobLine({ digest, size, bytes, source }: BlobProgress, out: Output): string {
-  const isDone = bytes === size && source !== undefined;
+function isHere({ size, bytes, source }: BlobProgress): boolean {
+  return bytes === size && source !== undefined;
+}
+
+function blobLine(blob: BlobProgress, out: Output): string {
+  const { digest, size, bytes, source } = blob;
+  const isDone = isHere(blob);
   const drawn = paint(
     out,
     isDone ? 'green' : source === undefined ? 'grey' : 'cyan',
@@ -64,10 +72,10 @@ function lines(out: Output): Show {
   const told = new Set<string>();
   return (event) => {
     if (event.name === 'done') return out.write(summary(event, out));
-    for (const { digest, size, bytes, source } of blobsOf(event)) {
-      if (bytes < size || source === undefined || told.has(digest)) continue;
-      told.add(digest);
-      out.write(`${digest}  ${formatSize(size)}  from ${source}\n`);
+    for (const blob of blobsOf(event)) {
+      if (!isHere(blob) || told.has(blob.digest)) continue;
+      told.add(blob.digest);
+      out.write(`${blob.digest}  ${formatSize(blob.size)}  from ${blob.source}\n`);
     }
     return undefined;
   };

@@ -38,10 +38,6 @@ function format(now: Status, out: Output): string {
     ...(store.drafts > 0 ? [`drafts    ${store.drafts}, ${formatSize(store.draftBytes)}`] : []),
     ...(store.passThrough ? [paint(out, 'yellow', `          nothing is written: ${store.passThrough}`)] : []),
   ];
-  const origins = now.origins.map(({ name, url, breaker }) => [
-    name,
-    url,
-    breaker === 'closed' ? 'up' : `breaker ${breaker}`,
-  ]);
-  return `${lines.join('\n')}\n\n${table(out, ['ORIGIN', 'URL', 'STATE'], origins)}`;
+  const origins = now.origins.map(({ name, url, breaker }) => [name, url, breaker]);
+  return `${lines.join('\n')}\n\n${table(out, ['ORIGIN', 'URL', 'BREAKER'], origins)}`;
 }
