@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const INSIDE = 'DRAYAGE_LAB';
+const INSIDE = 'LAB_FOLDER';
 
 /** Folders and files of the machine that the runtimes under test must not touch: each gets a private stand-in. */
 const PRIVATE_FOLDERS = ['/etc/docker', '/etc/containerd', '/var/lib/containers', '/run/containers', '/opt/containerd'];
