@@ -4,7 +4,7 @@ import { type Challenge, parseChallenges } from './challenge.ts';
 import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
 import type { Answer, Line, Outgoing } from './line.ts';
-import { allowedRealm } from './realm.ts';
+import { checkedRealm, type Realm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
 import { retrying } from './retry.ts';
@@ -32,7 +32,7 @@ type Demand =
   | { readonly scheme: 'basic' }
   | {
       readonly scheme: 'bearer';
-      readonly realm: URL;
+      readonly realm: Realm;
       readonly service: string | undefined;
       readonly scopes: readonly string[];
     };
@@ -45,8 +45,16 @@ interface Pass {
   readonly isFinal: boolean;
 }
 
+export interface AuthorityParts {
+  readonly line: Line;
+  readonly credentials: Credentials;
+  /** Hosts that may see the credential besides the origin's own. */
+  readonly realms: readonly string[];
+  readonly now: () => number;
+}
+
 /** Answers an origin's challenges, and remembers the last one. */
-export function authorityOf(line: Line, credentials: Credentials, now: () => number): Authority {
+export function authorityOf({ line, credentials, realms, now }: AuthorityParts): Authority {
   const tokens = tokensFor(line, now);
   /** What the origin demanded last, so that the next question need not be refused first. */
   let remembered: Demand | undefined;
@@ -62,7 +70,12 @@ export function authorityOf(line: Line, credentials: Credentials, now: () => num
       if (credential?.kind !== 'password') return undefined;
       return { header: basic(credential), demand, token: undefined, isFinal: true };
     }
-    const { token, isFresh } = await tokens.take({ ...demand, credential }, rejected?.token, signal);
+    const { url, isTrusted } = demand.realm;
+    if (credential && !isTrusted) {
+      const advice = `list it under \`realms\` if it may see the credential`;
+      throw unauthorized(line.origin, `asks for tokens of another host, ${url.host}: ${advice}`, undefined);
+    }
+    const { token, isFresh } = await tokens.take({ ...demand, realm: url, credential }, rejected?.token, signal);
     return { header: `Bearer ${token}`, demand, token, isFinal: isFresh };
   }
 
@@ -89,7 +102,7 @@ export function authorityOf(line: Line, credentials: Credentials, now: () => num
 
     await discard(answer);
     const challenges = parseChallenges(answer.headers['www-authenticate']);
-    const demand = demandOf(challenges, line.url, question.repository);
+    const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
     const challenge = demand && wordsOf(demand, challenges);
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
     if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
@@ -127,10 +140,14 @@ async function admitted(origin: string, answer: Answer): Promise<Answer> {
 }
 
 /** The first challenge that may be answered, tokens before passwords. */
-function demandOf(challenges: readonly Challenge[], origin: URL, repository: string): Demand | undefined {
+function demandOf(
+  challenges: readonly Challenge[],
+  check: (realm: string) => Realm | undefined,
+  repository: string,
+): Demand | undefined {
   for (const challenge of challenges) {
     if (challenge.scheme !== 'bearer') continue;
-    const realm = allowedRealm(challenge.realm, origin);
+    const realm = check(challenge.realm);
     const { service } = challenge;
     if (realm) return { scheme: 'bearer', realm, service, scopes: scopesOf(challenge.scope, repository) };
   }
@@ -160,7 +177,7 @@ function wordsOf(demand: Demand, challenges: readonly Challenge[]): string {
     value === undefined || /["\\]/.test(value) ? [] : [`${name}="${value}"`];
   const error = challenges.flatMap((challenge) => (challenge.scheme === 'bearer' ? (challenge.error ?? []) : []))[0];
   const parameters = [
-    ...quoted('realm', demand.realm.href),
+    ...quoted('realm', demand.realm.url.href),
     ...quoted('service', demand.service),
     ...quoted('scope', demand.scopes.join(' ')),
     ...quoted('error', error && /^[a-z_]{1,32}$/.test(error) ? error : undefined),
@@ -170,7 +187,7 @@ function wordsOf(demand: Demand, challenges: readonly Challenge[]): string {
 
 function refusalWords(challenges: readonly Challenge[]): string {
   if (challenges.length === 0) return 'asks for a credential in no way that is understood';
-  return 'asks for tokens of a host that may not see its credentials';
+  return 'asks for tokens in a way that is not safe';
 }
 
 function checked(origin: string, authorization: string): string {

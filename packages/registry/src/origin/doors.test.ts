@@ -163,6 +163,20 @@ test.each([
   expect(origin.seen[0]?.url).toBe('/v2/team/app/tags/list?n=1&last=a');
 });
 
+test('a token service elsewhere gives what everyone gets, and sees no credential', async () => {
+  await using tokens = await startFakeServer((_, response) => reply(response, 200, '{"token":"public"}'), 'https');
+  const realm = `https://localhost:${tokens.port}/token`;
+  await using origin = await startFakeServer(({ headers }, response) => {
+    const isLetIn = headers.authorization === 'Bearer public';
+    reply(response, isLetIn ? 200 : 401, 'blob', isLetIn ? {} : { 'www-authenticate': bearer(realm) });
+  });
+  await using lab = await withSecret(origin.url);
+  await expect(lab.repository().stat(digest, never)).rejects.toThrow('list it under `realms`');
+  expect(tokens.seen).toEqual([]);
+  expect(await lab.repository('team/app', { kind: 'anonymous' }).stat(digest, never)).toBe(4);
+  expect(tokens.seen.map(({ headers }) => headers.authorization)).toEqual([undefined]);
+});
+
 const bearer = (realm: string) => `Bearer realm="${realm}",service="lab"`;
 
 function redirect(response: ServerResponse, location: string): void {

@@ -15,15 +15,16 @@ interface LabParts {
   readonly url: string;
   readonly credential?: CredentialSettings;
   readonly caFile?: string;
+  readonly realms?: readonly string[];
   readonly now?: () => number;
   readonly lookup?: LookupFunction;
 }
 
 /** The origin client with one origin on its list. */
-export function startLab({ url, credential, caFile, now = Date.now, lookup }: LabParts): Lab {
+export function startLab({ url, credential, caFile, realms = [], now = Date.now, lookup }: LabParts): Lab {
   const happenings: Happening[] = [];
   const origins = startOrigins({
-    origins: [{ name: 'lab', url, credential, caFile }],
+    origins: [{ name: 'lab', url, credential, realms, caFile }],
     report: (happening) => happenings.push(happening),
     home: '/',
     version: '1.2.3',

@@ -41,7 +41,11 @@ export function startOrigins({
   for (const { settings, url, authorities } of checked) {
     const trust = authorities === undefined ? trustSystem : once(() => trusting([authorities]));
     const line = startLine({ origin: settings.name, url, version, lookup, trust, now, report });
-    known.set(settings.name, { line, authority: authorityOf(line, credentialsOf(settings, home, now), now) });
+    const credentials = credentialsOf(settings, home, now);
+    known.set(settings.name, {
+      line,
+      authority: authorityOf({ line, credentials, realms: settings.realms ?? [], now }),
+    });
   }
 
   return {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { allowedRealm } from './realm.ts';
+import { checkedRealm } from './realm.ts';
 
 test.each([
   ['https://registry-1.docker.io', 'https://auth.docker.io/token'],
@@ -7,15 +7,11 @@ test.each([
   ['https://registry.example:5000', 'https://registry.example:5001/auth'],
   ['http://registry.example:5000', 'http://registry.example:5001/auth'],
   ['http://registry.example:5000', 'https://registry.example/auth'],
-])('tokens for %s may be asked for at %s', (origin, realm) => {
-  expect(allowedRealm(realm, new URL(origin))?.href).toBe(realm);
+])('the credential for %s may be shown at %s', (origin, realm) => {
+  expect(checkedRealm(realm, new URL(origin), [])).toMatchObject({ url: { href: realm }, isTrusted: true });
 });
 
 test.each([
-  ['https://registry.example', 'https://auth.docker.io/token'],
-  ['https://registry.example', 'https://auth.registry.example/token'],
-  ['https://registry.example', 'https://registry.example.evil.example/token'],
-  ['https://registry.example', 'https://registry.example./token'],
   ['https://registry.example', 'http://registry.example/token'],
   ['https://registry-1.docker.io', 'http://auth.docker.io/token'],
   ['https://registry-1.docker.io', 'https://auth.docker.io@evil.example/token'],
@@ -23,5 +19,19 @@ test.each([
   ['https://registry.example', '//registry.example/token'],
   ['https://registry.example', `https://registry.example/${'a'.repeat(2048)}`],
 ])('tokens for %s are not asked for at %s', (origin, realm) => {
-  expect(allowedRealm(realm, new URL(origin))).toBeUndefined();
+  expect(checkedRealm(realm, new URL(origin), [])).toBeUndefined();
+});
+
+test.each([
+  ['https://registry.example', 'https://auth.docker.io/token'],
+  ['https://registry.example', 'https://auth.registry.example/token'],
+  ['https://registry.example', 'https://registry.example.evil.example/token'],
+  ['https://registry.example', 'https://registry.example./token'],
+])('any other host than that of %s, such as %s, is asked for tokens that everyone gets only', (origin, realm) => {
+  expect(checkedRealm(realm, new URL(origin), [])).toMatchObject({ url: { href: realm }, isTrusted: false });
+});
+
+test('a host that the operator lists may see the credential', () => {
+  const realm = checkedRealm('https://auth.example/token', new URL('https://registry.example'), ['auth.example']);
+  expect(realm?.isTrusted).toBe(true);
 });

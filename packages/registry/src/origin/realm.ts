@@ -1,6 +1,6 @@
 const REALM_CHARS_MAX = 2048;
 
-/** Token services that live on another host than their registry. Every other registry must use its own host. */
+/** Token services that live on another host than their registry. For others the operator says so. */
 const TOKEN_HOSTS: Readonly<Record<string, string>> = {
   'docker.io': 'auth.docker.io',
   'index.docker.io': 'auth.docker.io',
@@ -8,12 +8,22 @@ const TOKEN_HOSTS: Readonly<Record<string, string>> = {
   'registry.gitlab.com': 'gitlab.com',
 };
 
-/** Where tokens for this origin may be asked for. Undefined when a credential must not go there. */
-export function allowedRealm(realm: string, origin: URL): URL | undefined {
-  const url = realm.length <= REALM_CHARS_MAX ? URL.parse(realm) : null;
+/** A token service that an origin names. */
+export interface Realm {
+  readonly url: URL;
+  /** It may be shown the agent's credential. Any other is asked for the tokens that everyone gets, and nothing else. */
+  readonly isTrusted: boolean;
+}
+
+/** What may be asked for tokens. Undefined when nothing may be sent there at all. */
+export function checkedRealm(text: string, origin: URL, trusted: readonly string[]): Realm | undefined {
+  const url = text.length <= REALM_CHARS_MAX ? URL.parse(text) : null;
   if (!url || url.username || url.password || url.hash) return undefined;
   const isOwnHost = url.hostname === origin.hostname;
-  if (!isOwnHost && url.hostname !== TOKEN_HOSTS[origin.hostname]) return undefined;
-  if (url.protocol === 'https:') return url;
-  return url.protocol === 'http:' && origin.protocol === 'http:' && isOwnHost ? url : undefined;
+  const isPlainToItself = url.protocol === 'http:' && origin.protocol === 'http:' && isOwnHost;
+  if (url.protocol !== 'https:' && !isPlainToItself) return undefined;
+  return {
+    url,
+    isTrusted: isOwnHost || url.hostname === TOKEN_HOSTS[origin.hostname] || trusted.includes(url.hostname),
+  };
 }
