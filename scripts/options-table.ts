@@ -1,6 +1,6 @@
 // Prints the table of options for README.md, between its markers; with --check, fails when README.md has another.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { CONFIG_FLAG, CONFIG_HELP, OPTIONS } from '../packages/agent/src/options.ts';
+import { CONFIG_FLAG, CONFIG_HELP, OPTIONS } from '../packages/agent/src/index.ts';
 
 const README = new URL('../README.md', import.meta.url);
 const MARKERS = /(<!-- options -->\n)([\s\S]*?)(<!-- \/options -->)/;

@@ -10,7 +10,7 @@ export interface ApiParts extends ImageParts {
   readonly report: Report;
 }
 
-export const BLOBS_LISTED_MAX = 10_000;
+const BLOBS_LISTED_MAX = 10_000;
 const IMAGES_MS = 30_000;
 const REFERENCE_CHARS_MAX = 1024;
 

@@ -1,9 +1,9 @@
 import { chmod, rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
-import { describe, Failure, isFailure } from '@drayage/core';
+import { describe, isFailure } from '@drayage/core';
 import { type FastifyInstance, fastify } from 'fastify';
 import type { Registry } from 'prom-client';
-import type { AdminAddress } from './address.ts';
+import { type AdminAddress, formatAddress } from './address.ts';
 import { type ApiParts, addApi } from './admin-api.ts';
 import { adminGuard } from './admin-guard.ts';
 import { formatChecks, type Readiness } from './readiness.ts';
@@ -26,7 +26,7 @@ const HEADERS_MS = 10_000;
 const CONNECTIONS_MAX = 256;
 const PARAM_CHARS_MAX = 255;
 
-/** Serves health, metrics and the API. Throws a Failure that names the address when it cannot listen. */
+/** Serves health, metrics and the API. Throws an error that names the address when it cannot listen. */
 export async function startAdmin(parts: AdminParts): Promise<Admin> {
   const app = fastify({
     logger: false,
@@ -127,7 +127,7 @@ async function listen(app: FastifyInstance, address: AdminAddress): Promise<void
     await app.listen({ path: address.path });
     await chmod(address.path, 0o600);
   } catch (error) {
-    throw new Failure('options_invalid', `the admin API cannot listen on ${JSON.stringify(address)}`, { cause: error });
+    throw new Error(`the admin API cannot listen on ${formatAddress(address)}`, { cause: error });
   }
 }
 

@@ -56,6 +56,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const addresses = endpoint.addresses.map(formatAddress);
 
   let isDraining = false;
+  let adminAddress = config.admin;
   const admin = parts.use(
     await startAdmin({
       ...shared,
@@ -68,7 +69,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
         uptimeSeconds: Math.round((now() - startedAt) / 1000),
         isDraining,
         endpoint: addresses,
-        admin: formatAddress(config.admin),
+        admin: formatAddress(adminAddress),
         data: config.data,
         defaultOrigin,
         store: store.status(),
@@ -77,10 +78,11 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
     }),
   );
 
+  adminAddress = admin.address;
   const running = parts.move();
   return {
     endpoint: addresses,
-    admin: admin.address,
+    admin: adminAddress,
     drain: async (signal) => {
       isDraining = true;
       await endpoint.drain(signal);

@@ -144,17 +144,13 @@ test('a second agent on the same folder exits 1 with one line that says why', as
   expect(err).toContain(join(folder, 'data'));
 });
 
-test('a port in use exits 1 with one line that names it', async () => {
+test.each(['listen', 'admin'])('a port in use for --%s exits 1 with one line that names it', async (option) => {
   const taken = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => taken.once('listening', resolve));
   const { port } = taken.address() as { port: number };
-  const { code, err } = await run(
-    'agent',
-    '--data',
-    join(folder, 'data'),
-    `--listen=127.0.0.1:${port}`,
-    '--admin=127.0.0.1:0',
-  );
+  const other = option === 'listen' ? 'admin' : 'listen';
+  const ports = [`--${option}=127.0.0.1:${port}`, `--${other}=127.0.0.1:0`];
+  const { code, err } = await run('agent', '--data', join(folder, 'data'), ...ports);
   taken.close();
   expect(code).toBe(1);
   expect(err.trim().split('\n')).toHaveLength(1);

@@ -85,7 +85,7 @@ const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = 
   },
   error: ({ where, problem }, { errors }, tell) => {
     errors.inc({ kind: where });
-    tell('error', problem, { where }, where);
+    tell('error', problem, { where }, where + problem);
   },
 };
 

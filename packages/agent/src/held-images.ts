@@ -13,7 +13,7 @@ export interface HeldImage {
   readonly isComplete: boolean;
 }
 
-export const IMAGES_MAX = 1000;
+const IMAGES_MAX = 1000;
 
 /** The latest images by tag, as many as `IMAGES_MAX`. */
 export async function heldImages(held: Held, signal: AbortSignal): Promise<readonly HeldImage[]> {

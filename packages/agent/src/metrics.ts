@@ -2,7 +2,7 @@ import type { StoreStatus } from '@drayage/core';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What is read at the moment of a scrape. */
-export interface Measured {
+interface Measured {
   readonly store: { status(): StoreStatus };
 }
 
@@ -27,7 +27,7 @@ export interface Metrics {
   measure(measured: Measured): void;
 }
 
-export const METRIC_PREFIX = 'drayage_';
+const METRIC_PREFIX = 'drayage_';
 
 const SECONDS = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 const FILL_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600];

@@ -3,7 +3,7 @@ import { type Address, type AdminAddress, parseAddress, parseAdminAddress } from
 import { didYouMean } from './closest.ts';
 import { parseRate, parseSize } from './units.ts';
 
-export const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
+const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 export type LogFormat = 'json' | 'pretty';
 

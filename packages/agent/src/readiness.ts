@@ -1,7 +1,7 @@
 import type { StoreStatus } from '@drayage/core';
 import type { OriginStatus } from '@drayage/registry';
 
-export interface Check {
+interface Check {
   readonly name: string;
   readonly isGood: boolean;
   /** In words; for a check that passed, what is worth knowing. */
