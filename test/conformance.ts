@@ -5,7 +5,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Ask, type Check, checksFor } from './conformance/checks.ts';
-import { type Content, pushContent, REPOSITORY } from './conformance/content.ts';
+import { pushContent, REPOSITORY } from './conformance/content.ts';
 import { startAgent } from './lab/agent.ts';
 import { makeAuthority } from './lab/certificates.ts';
 import { enterNamespace, labFolder } from './lab/namespace.ts';
@@ -30,17 +30,19 @@ async function main(): Promise<number> {
   const content = await pushContent(origin.direct);
   await using agent = await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url });
   const asks: Record<string, Ask> = {
-    mirror: asking(`${agent.url}/v2/${REPOSITORY}`, ''),
-    ns: asking(`${agent.url}/v2/${REPOSITORY}`, 'ns=registry.example.com'),
-    path: asking(`${agent.url}/v2/registry.example.com/${REPOSITORY}`, ''),
+    mirror: asking(`${agent.url}/v2`, ''),
+    ns: asking(`${agent.url}/v2`, 'ns=registry.example.com'),
+    path: asking(`${agent.url}/v2/registry.example.com`, ''),
   };
-  const direct = asking(`${origin.direct}/v2/${REPOSITORY}`, '');
+  const direct = asking(`${origin.direct}/v2`, '');
+  const judge = (check: Check, way: string, ask: Ask) =>
+    outcomeOf(`${way}: ${check.name}`, () => check.run(ask, content, direct));
   console.log(`${'check'.padEnd(NAME_CHARS)} origin ${Object.keys(asks).join(' ')}`);
   const outcomes: Outcome[] = [];
   for (const check of checksFor(content)) {
-    const able = await outcomeOf(check, 'origin', direct, content);
+    const able = await judge(check, 'origin', direct);
     const row: Outcome[] = [];
-    for (const [way, ask] of Object.entries(asks)) row.push(await outcomeOf(check, way, ask, content));
+    for (const [way, ask] of Object.entries(asks)) row.push(await judge(check, way, ask));
     // What the origin itself cannot do shows nothing about the agent, unless the agent does it anyway.
     const judged = able.result === 'ok' ? row : row.map((one) => (one.result === 'ok' ? one : skipped(one)));
     const cells = [able, ...judged].map(({ result }) => result.padEnd(5));
@@ -51,12 +53,11 @@ async function main(): Promise<number> {
   return conclude('conformance', outcomes);
 }
 
-async function outcomeOf(check: Check, way: string, ask: Ask, content: Content): Promise<Outcome> {
-  const name = `${way}: ${check.name}`;
+async function outcomeOf(name: string, run: () => Promise<void>): Promise<Outcome> {
   const from = performance.now();
   const seconds = () => (performance.now() - from) / 1000;
   try {
-    await check.run(ask, content);
+    await run();
     return { name, result: 'ok', seconds: seconds() };
   } catch (error) {
     return { name, result: 'FAIL', seconds: seconds(), note: error instanceof Error ? error.message : String(error) };
@@ -68,8 +69,8 @@ function skipped(outcome: Outcome): Outcome {
 }
 
 function asking(base: string, query: string): Ask {
-  return (path, init) => {
+  return (path, init, repository = REPOSITORY) => {
     const glue = path.includes('?') ? '&' : '?';
-    return fetch(`${base}/${path}${query === '' ? '' : glue}${query}`, { redirect: 'manual', ...init });
+    return fetch(`${base}/${repository}/${path}${query === '' ? '' : glue}${query}`, { redirect: 'manual', ...init });
   };
 }

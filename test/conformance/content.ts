@@ -16,6 +16,8 @@ import {
 } from '../lab/images.ts';
 
 export const REPOSITORY = 'library/conformance';
+/** A repository with these tags and no others. */
+export const TAGGED_REPOSITORY = 'library/tagged';
 export const TAGS: readonly string[] = ['alpha', 'beta', 'delta', 'gamma', 'v1'];
 
 const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
@@ -38,7 +40,8 @@ export interface Content {
 export async function pushContent(registry: string): Promise<Content> {
   const layers = [noiseLayer('conformance-a', 100_000), noiseLayer('conformance-b', 2000)];
   const oci = image(layers, 'oci');
-  for (const tag of TAGS) await push(registry, REPOSITORY, tag, single(oci));
+  await push(registry, REPOSITORY, 'v1', single(oci));
+  for (const tag of TAGS) await push(registry, TAGGED_REPOSITORY, tag, single(oci));
   const docker = single(image(layers, 'docker'));
   await push(registry, REPOSITORY, 'docker', docker);
   const ociIndex = index([oci, image(layers, 'oci', 'arm64')], 'oci');

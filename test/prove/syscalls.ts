@@ -17,7 +17,7 @@ const ATTACH_WAIT_MS = 10_000;
 const PULL_WAIT_MS = 20_000;
 const ERRORS = ['EIO', 'ENOSPC'];
 /** Every n-th case in the short form. */
-const SHORT_STRIDE = 8;
+const SHORT_STRIDE = 3;
 
 const CALLS = {
   open: ['openat'],
