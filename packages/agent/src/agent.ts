@@ -43,8 +43,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const quotaBytes = config.cacheBytes ?? (await defaultQuota(config.data));
   const store = parts.use(await openStore({ root: config.data, quotaBytes, report }));
   metrics.measure({ store });
-  const settings = config.origins.map(({ name, url, credential, caFile }) => ({ name, url, credential, caFile }));
-  const unlimited = startOrigins({ origins: settings, report, home, version });
+  const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
   const pulls = parts.use(startPulls({ store, fill: originFill(report), report }));
 

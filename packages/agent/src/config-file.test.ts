@@ -24,6 +24,7 @@ origins:
     url: https://registry.example.com:5000
     access: node
     credential: { username: puller, passwordFile: secret }
+    realms: [auth.example.com]
     tags:
       - { pattern: "v*", ttl: 24h, staleFor: 7d }
       - { pattern: latest, ttl: 30s }
@@ -39,6 +40,7 @@ origins:
       name: 'registry.example.com:5000',
       url: 'https://registry.example.com:5000',
       credential: { kind: 'password', username: 'puller', passwordFile: join(folder, 'secret') },
+      realms: ['auth.example.com'],
       caFile: '/etc/ssl/own.pem',
       rules: {
         access: 'node',

@@ -101,7 +101,7 @@ function mergeOrigins(
 }
 
 function plainOrigin(name: string, url: string): OriginConfig {
-  return { name, url, credential: undefined, caFile: undefined, rules: {} };
+  return { name, url, credential: undefined, realms: [], caFile: undefined, rules: {} };
 }
 
 /** Kubernetes gives every container variables for a Service of this name; they are not ours. */

@@ -10,6 +10,8 @@ export interface LogSettings {
 /** A logger to stderr that has written each line when the call returns, so that a crash loses none. */
 export async function openLog({ level, format, isColoured }: LogSettings): Promise<pino.Logger> {
   const stderr = pino.destination({ dest: 2, sync: true });
+  // The terminal may go away; the agent stays.
+  stderr.on('error', () => {});
   const sink = format === 'json' ? stderr : await prettyInto(stderr, isColoured);
   return pino({ level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"`, formatters }, sink);
 }

@@ -15,6 +15,7 @@ function output(stream: NodeJS.WriteStream): Output {
 
 // A reader that went away (`drayage blobs | head`) is no failure worth a word.
 process.stdout.on('error', () => process.exit(0));
+process.stderr.on('error', () => {});
 
 const status = await runCommandLine(process.argv.slice(2), {
   env: process.env,

@@ -1,4 +1,5 @@
 import { isAbsolute, join } from 'node:path';
+import { isOriginName } from '@drayage/core';
 import type { AccessPolicy, CredentialSettings, OriginRules, RepositoryRules, TagRule } from '@drayage/registry';
 import { didYouMean } from './closest.ts';
 import { oneOf, originName, originUrl } from './options.ts';
@@ -12,6 +13,7 @@ export interface OriginConfig {
   readonly name: string;
   readonly url: string;
   readonly credential: CredentialSettings | undefined;
+  readonly realms: readonly string[];
   readonly caFile: string | undefined;
   /** Who may read what of it, and how long its tags are believed. */
   readonly rules: OriginRules;
@@ -41,7 +43,7 @@ export function readOrigins(value: unknown, place: Place): readonly OriginConfig
   });
 }
 
-const ORIGIN_KEYS = ['url', 'access', 'credential', 'tags', 'repositories', 'push', 'tls'];
+const ORIGIN_KEYS = ['url', 'access', 'credential', 'realms', 'tags', 'repositories', 'push', 'tls'];
 
 function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
   const origin = fields(value ?? {}, place, ORIGIN_KEYS);
@@ -53,6 +55,7 @@ function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
     name,
     url: text(origin['url'], below(place, 'url'), originUrl) ?? '',
     credential: readCredential(origin['credential'], below(place, 'credential')),
+    realms: list(origin['realms'], below(place, 'realms'), readHost).filter((host) => host !== undefined),
     caFile: text(tls['ca'], below(place, 'tls.ca'), (file) => within(place, file)),
     rules: {
       access: readAccess(origin['access'], place),
@@ -114,6 +117,13 @@ function readCredential(value: unknown, place: Place): CredentialSettings | unde
   }
   place.fault(place.path, 'must be one of dockerConfig, helper, or username with passwordFile');
   return undefined;
+}
+
+function readHost(value: unknown, place: Place): string | undefined {
+  return text(value, place, (host) => {
+    if (!isOriginName(host) || host.includes(':')) throw new Error('not a host such as auth.example.com');
+    return host;
+  });
 }
 
 /** The name becomes part of a program's name, so it may hold nothing that leads elsewhere. */

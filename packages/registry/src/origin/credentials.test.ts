@@ -25,7 +25,7 @@ test.each<[string, object, unknown]>([
 test('a configuration is found under the home folder, and Docker Hub under its old name', async () => {
   await using file = await tempFile(JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth } } }));
   const credential = { kind: 'dockerConfig', file: '~/file' } as const;
-  const hub = { name: 'docker.io', url: 'https://registry-1.docker.io', caFile: undefined, credential };
+  const hub = { name: 'docker.io', url: 'https://registry-1.docker.io', caFile: undefined, realms: [], credential };
   expect(await credentialsOf(hub, file.folder, Date.now).read()).toEqual(alice);
 });
 
@@ -88,5 +88,9 @@ test('a file that is missing or no configuration is named, and nothing of it is 
 });
 
 function reader(credential: CredentialSettings, now = Date.now) {
-  return credentialsOf({ name: 'lab.test', url: 'https://registry.lab.test', caFile: undefined, credential }, '/', now);
+  return credentialsOf(
+    { name: 'lab.test', url: 'https://registry.lab.test', caFile: undefined, realms: [], credential },
+    '/',
+    now,
+  );
 }

@@ -44,7 +44,7 @@ export function startOrigins({
     const credentials = credentialsOf(settings, home, now);
     known.set(settings.name, {
       line,
-      authority: authorityOf({ line, credentials, realms: settings.realms ?? [], now }),
+      authority: authorityOf({ line, credentials, realms: settings.realms, now }),
     });
   }
 

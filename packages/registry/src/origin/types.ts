@@ -9,7 +9,7 @@ export interface OriginSettings {
   /** The agent's own credential there. */
   readonly credential: CredentialSettings | undefined;
   /** Other hosts that may be asked for tokens with the agent's credential. */
-  readonly realms?: readonly string[];
+  readonly realms: readonly string[];
   /** A PEM file of authorities to trust besides the system's. */
   readonly caFile: string | undefined;
 }
