@@ -74,7 +74,7 @@ export function isVisible(state: DraftState, piece: number): boolean {
   return has(state, piece) && (state.proven || piece !== state.plan.count - 1);
 }
 
-export function bytesOf({ plan }: DraftState, piece: number): number {
+function bytesOf({ plan }: DraftState, piece: number): number {
   const { start, end } = pieceSpan(plan, piece);
   return end - start;
 }

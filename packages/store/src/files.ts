@@ -1,4 +1,4 @@
-import { mkdir, open, rename, stat, writeFile } from 'node:fs/promises';
+import { mkdir, open, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** Makes a rename in this folder survive a power cut. */
@@ -23,13 +23,6 @@ export async function replaceFile(path: string, bytes: Uint8Array): Promise<void
   await makeFolderFor(path);
   await writeFile(`${path}.new`, bytes, { mode: 0o600 });
   await rename(`${path}.new`, path);
-}
-
-export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 export function isMissing(error: unknown): boolean {

@@ -45,7 +45,7 @@ export function layoutOf(root: string): Layout {
   };
 }
 
-export function draftName(digest: Digest): string {
+function draftName(digest: Digest): string {
   return digest.replace(':', '-');
 }
 
