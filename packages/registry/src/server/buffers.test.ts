@@ -6,34 +6,41 @@ const never = new AbortController().signal;
 
 test('one stream has three large buffers at most, and waits for its own', async () => {
   const pool = bufferPool();
-  using lease = pool.lease();
-  const [first] = [await lease.take(never), await lease.take(never), await lease.take(never)];
-  const waiting = lease.take(never);
+  using lease = pool.lease(never);
+  const [first] = [await lease.take(), await lease.take(), await lease.take()];
+  const waiting = lease.take();
   expect(pool.bytes()).toBe(3 * MIB);
   lease.give(first);
   expect(await waiting).toBe(first);
 });
 
-test('five hundred streams share less than a hundred mebibytes, and none is left without', async () => {
+test('a thousand streams share 64 MiB, and none overtakes another that waits', async () => {
   const pool = bufferPool();
-  const leases = Array.from({ length: 500 }, () => pool.lease());
-  const held = await Promise.all(leases.map(async (lease) => ({ lease, buffer: await lease.take(never) })));
-  for (const { lease } of held) lease.take(AbortSignal.timeout(5)).catch(() => undefined);
-  expect(pool.bytes()).toBeLessThanOrEqual(96 * MIB);
-  for (const { lease, buffer } of held) {
-    lease.give(buffer);
+  const leases = Array.from({ length: 1000 }, () => pool.lease(never));
+  const taken = leases.map(() => 0);
+  const turns = leases.map(async (lease, index) => {
+    for (let blocks = 0; blocks < 4; blocks += 1) {
+      const buffer = await lease.take();
+      taken[index] = blocks + 1;
+      expect(pool.bytes()).toBeLessThanOrEqual(64 * MIB);
+      if (blocks === 2) expect(Math.min(...taken)).toBeGreaterThan(0);
+      setImmediate(() => lease.give(buffer));
+    }
+    await lease.returned();
     lease[Symbol.dispose]();
-  }
+  });
+  await Promise.all(turns);
 });
 
 test('a full pool serves those who wait in turn, also when one of them gives up', async () => {
   const pool = bufferPool(MIB);
-  using holder = pool.lease();
-  const buffer = await holder.take(never);
-  const [quitter, patient] = [pool.lease(), pool.lease()];
+  using holder = pool.lease(never);
+  const buffer = await holder.take();
   const stop = new AbortController();
-  const quitting = quitter.take(stop.signal);
-  const waiting = patient.take(never);
+  const quitter = pool.lease(stop.signal);
+  const patient = pool.lease(never);
+  const quitting = quitter.take();
+  const waiting = patient.take();
   stop.abort();
   await expect(quitting).rejects.toThrow();
   holder.give(buffer);
@@ -42,10 +49,10 @@ test('a full pool serves those who wait in turn, also when one of them gives up'
 
 test('buffers that a broken stream still had in use are never handed out again', async () => {
   const pool = bufferPool(MIB);
-  const broken = pool.lease();
-  const lost = await broken.take(never);
-  using next = pool.lease();
-  const waiting = next.take(never);
+  const broken = pool.lease(never);
+  const lost = await broken.take();
+  using next = pool.lease(never);
+  const waiting = next.take();
   broken[Symbol.dispose]();
   broken.give(lost);
   expect(await waiting).not.toBe(lost);

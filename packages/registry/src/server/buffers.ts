@@ -1,21 +1,22 @@
 import { BLOCK_BYTES } from '@drayage/core';
-import { orAbort } from './flight.ts';
 
 /** Memory that streams share, so that many of them together stay under a bound. */
 export interface BufferPool {
-  /** A share for one stream. Dispose of it when the stream ends, however it ends. */
-  lease(): Lease;
+  /** A share for one stream, whose waits end when the signal aborts. Dispose of it when the stream ends, however it ends. */
+  lease(signal: AbortSignal): Lease;
   /** The bytes that exist, lent out or idle. */
   bytes(): number;
 }
 
 export interface Lease extends Disposable {
-  /** A buffer nobody else uses. Waits while this stream has its share in use, or the whole pool is in use. */
-  take(signal: AbortSignal): Promise<Buffer>;
+  /** A buffer nobody else uses. Undefined while this stream has its share in use, or others wait for theirs. */
+  tryTake(): Buffer | undefined;
+  /** The next buffer there is for this stream, in turn with others. */
+  take(): Promise<Buffer>;
   /** Hands a buffer back once nobody reads from it any more. */
   give(buffer: Buffer): void;
   /** Resolves when all that was taken has been given back. */
-  returned(signal: AbortSignal): Promise<void>;
+  returned(): Promise<void>;
   /** Whether buffers of this stream are in use. */
   isInUse(): boolean;
 }
@@ -23,25 +24,39 @@ export interface Lease extends Disposable {
 const LARGE_BYTES = 1024 * 1024;
 const LARGE_STREAMS_MAX = 16;
 const STREAM_BUFFERS_MAX = 3;
-const POOL_BYTES_MAX = 96 * 1024 * 1024;
+/** Enough for five hundred streams to have a small buffer each; more take turns. */
+const POOL_BYTES_MAX = 64 * 1024 * 1024;
+
+interface Pool {
+  tryTake(): Buffer | undefined;
+  putBack(buffer: Buffer): void;
+  /** Ends a lease; these buffers of it never come back. */
+  forget(buffers: Iterable<Buffer>): void;
+  /** Those who wait with nothing in hand, the longest waiting first. */
+  readonly queue: Set<(buffer: Buffer) => void>;
+}
 
 /** Large buffers carry a few streams at the speed of the disk; many streams get small ones. */
 export function bufferPool(bytesMax: number = POOL_BYTES_MAX): BufferPool {
   const idle: Buffer[] = [];
-  const queue = new Set<() => void>();
+  const queue: Pool['queue'] = new Set();
   let leases = 0;
   let bytes = 0;
 
   return {
     bytes: () => bytes,
-    lease() {
+    lease(signal) {
       leases += 1;
-      return openLease({ tryTake, turn, wakeNext, putBack, forget });
+      return openLease({ tryTake, putBack, forget, queue }, signal);
     },
   };
 
+  function sizeNow(): number {
+    return leases <= LARGE_STREAMS_MAX ? LARGE_BYTES : BLOCK_BYTES;
+  }
+
   function tryTake(): Buffer | undefined {
-    const size = leases <= LARGE_STREAMS_MAX ? LARGE_BYTES : BLOCK_BYTES;
+    const size = sizeNow();
     const fitting = idle.findLastIndex(({ length }) => length === size);
     if (fitting >= 0) return idle.splice(fitting, 1)[0];
     shrink(0, bytesMax - size);
@@ -51,15 +66,17 @@ export function bufferPool(bytesMax: number = POOL_BYTES_MAX): BufferPool {
   }
 
   function putBack(buffer: Buffer): void {
-    idle.push(buffer);
-    wakeNext();
+    // A buffer of the other size would lie idle for as long as so many streams run.
+    if (buffer.length === sizeNow()) idle.push(buffer);
+    else bytes -= buffer.length;
+    serveQueue();
   }
 
   function forget(buffers: Iterable<Buffer>): void {
     leases -= 1;
     for (const buffer of buffers) bytes -= buffer.length;
     if (leases === 0) shrink(STREAM_BUFFERS_MAX, 0);
-    wakeNext();
+    serveQueue();
   }
 
   /** Lets idle buffers go, the oldest first, but for `kept` of them, until no more than `most` bytes are left. */
@@ -67,70 +84,74 @@ export function bufferPool(bytesMax: number = POOL_BYTES_MAX): BufferPool {
     while (bytes > most && idle.length > kept) bytes -= idle.shift()?.length ?? 0;
   }
 
-  async function turn(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    queue.add(resolve);
-    try {
-      await orAbort(promise, signal);
-    } catch (error) {
-      if (!queue.delete(resolve)) wakeNext();
-      throw error;
+  function serveQueue(): void {
+    for (const hand of queue) {
+      const buffer = tryTake();
+      if (!buffer) return;
+      queue.delete(hand);
+      hand(buffer);
     }
   }
-
-  function wakeNext(): void {
-    const [next] = queue;
-    if (!next) return;
-    queue.delete(next);
-    next();
-  }
 }
 
-interface Shared {
-  tryTake(): Buffer | undefined;
-  turn(signal: AbortSignal): Promise<void>;
-  wakeNext(): void;
-  putBack(buffer: Buffer): void;
-  forget(buffers: Iterable<Buffer>): void;
-}
-
-function openLease({ tryTake, turn, wakeNext, putBack, forget }: Shared): Lease {
+function openLease({ tryTake, putBack, forget, queue }: Pool, signal: AbortSignal): Lease {
   const held = new Set<Buffer>();
-  let onGiven: (() => void) | undefined;
+  let wake: (() => void) | undefined;
+  const onAbort = () => wake?.();
+  signal.addEventListener('abort', onAbort);
 
   return {
-    async take(signal) {
+    tryTake: takeNow,
+    async take() {
       for (;;) {
-        const buffer = held.size < STREAM_BUFFERS_MAX ? tryTake() : undefined;
-        if (buffer) {
-          held.add(buffer);
-          // One hand-back may have made room for more than this.
-          wakeNext();
-          return buffer;
-        }
+        signal.throwIfAborted();
         // Whoever holds something waits for its own, so no stream keeps memory while it waits for others.
-        await (held.size > 0 ? given(signal) : turn(signal));
+        const buffer = takeNow() ?? (await (held.size > 0 ? given() : turn()));
+        if (buffer) return buffer;
       }
     },
     give(buffer) {
       if (!held.delete(buffer)) return;
       putBack(buffer);
-      onGiven?.();
+      wake?.();
     },
-    async returned(signal) {
-      while (held.size > 0) await given(signal);
+    async returned() {
+      while (held.size > 0) {
+        signal.throwIfAborted();
+        await given();
+      }
     },
     isInUse: () => held.size > 0,
     [Symbol.dispose]() {
+      signal.removeEventListener('abort', onAbort);
       // What was not given back may still be read by the kernel, so it is left to the garbage collector.
       forget(held);
       held.clear();
     },
   };
 
-  function given(signal: AbortSignal): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    onGiven = resolve;
-    return orAbort(promise, signal);
+  function takeNow(): Buffer | undefined {
+    if (held.size >= STREAM_BUFFERS_MAX || queue.size > 0) return undefined;
+    const buffer = tryTake();
+    if (buffer) held.add(buffer);
+    return buffer;
+  }
+
+  /** Ends when a buffer of this stream came back. */
+  function given(): Promise<undefined> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    wake = () => resolve(undefined);
+    return promise;
+  }
+
+  /** Ends with the buffer that was handed over; undefined when the signal aborted. */
+  async function turn(): Promise<Buffer | undefined> {
+    const { promise, resolve } = Promise.withResolvers<Buffer | undefined>();
+    wake = () => resolve(undefined);
+    queue.add(resolve);
+    const buffer = await promise;
+    queue.delete(resolve);
+    if (buffer) held.add(buffer);
+    return buffer;
   }
 }

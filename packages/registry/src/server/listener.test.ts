@@ -81,6 +81,7 @@ test.each([
   ['a same-site request', 'GET /v2/ HTTP/1.1\r\nHost: localhost:PORT\r\nSec-Fetch-Site: same-site\r\n', 403],
   ['a strange method', 'PROPFIND /v2/ HTTP/1.1\r\nHost: localhost:PORT\r\n', 405],
   ['a strange expectation', 'PUT /v2/a/b/blobs/uploads/ HTTP/1.1\r\nHost: localhost:PORT\r\nExpect: rain\r\n', 405],
+  ['an offered body', 'PUT /v2/a/b/manifests/1 HTTP/1.1\r\nHost: localhost:PORT\r\nExpect: 100-continue\r\n', 405],
   ['an unread body', 'POST /v2/ HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: 1000000\r\n', 405],
   ['no HTTP', 'hello there\r\n', 400],
   ['two lengths', 'GET /v2/ HTTP/1.1\r\nHost: localhost:PORT\r\nContent-Length: 1\r\nContent-Length: 2\r\n', 400],

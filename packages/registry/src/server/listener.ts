@@ -59,6 +59,8 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
+  // No request here has a body that is wanted, so none is invited.
+  app.server.on('checkContinue', app.routing);
   app.server.on('checkExpectation', app.routing);
   app.addHook('onRequest', (request, reply, _done) => {
     reply.hijack();

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { Failure, type OpenBlob, shortOf } from '@drayage/core';
+import { Failure, shortOf } from '@drayage/core';
 import type { Answer, BlobPart } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
 import { orAbort } from './flight.ts';
@@ -58,45 +58,65 @@ interface PartSending extends Sending {
 /** While the connection takes one buffer, the next is read. A buffer is used again only when the connection is done with it. */
 async function sendPart({ blob, span }: BlobPart, begin: () => void, sending: PartSending): Promise<void> {
   const { response, stop, buffers, client } = sending;
-  using lease = buffers.lease();
+  using lease = buffers.lease(stop.signal);
+  using source = watchSource(sending);
   for (let offset = span.start; offset < span.end; ) {
-    const taking = lease.take(stop.signal);
-    const buffer = await (lease.isInUse() ? client.during(taking) : taking);
-    const bytes = await readSome(blob, buffer.subarray(0, span.end - offset), { offset, sending });
+    const isFull = lease.isInUse();
+    const buffer = lease.tryTake() ?? (await (isFull ? client.during(lease.take()) : lease.take()));
+    const count = await source.during(blob.read(buffer.subarray(0, span.end - offset), offset, stop.signal));
+    if (count === 0) {
+      throw new Failure('blob_unavailable', `${shortOf(blob.digest)} ended after ${offset} of ${blob.size} bytes`);
+    }
     if (!response.headersSent) begin();
-    offset += bytes.length;
-    response.write(bytes, (error) => {
+    offset += count;
+    response.write(buffer.subarray(0, count), (error) => {
       // After an error the connection may still hold the buffer; its closing ends this answer.
       if (error) return;
-      client.took(bytes.length);
+      client.took(count);
       lease.give(buffer);
     });
   }
   if (!response.headersSent) begin();
   response.end();
-  await client.during(lease.returned(stop.signal));
+  await client.during(lease.returned());
 }
 
-async function readSome(
-  blob: OpenBlob,
-  into: Buffer,
-  { offset, sending: { stop, limits } }: { readonly offset: number; readonly sending: Sending },
-): Promise<Buffer> {
-  const stalled = () => stop.abort(new Failure('blob_unavailable', `no bytes came for ${limits.stallMs / 1000} s`));
-  const timer = setTimeout(stalled, limits.stallMs);
-  try {
-    const count = await orAbort(blob.read(into, offset, stop.signal), stop.signal);
-    if (count > 0) return into.subarray(0, count);
-  } finally {
-    clearTimeout(timer);
-  }
-  throw new Failure('blob_unavailable', `${shortOf(blob.digest)} ended after ${offset} of ${blob.size} bytes`);
+/**
+ * Ends an answer whose source gives nothing for too long, even if the source does not heed its signal. One timer and one
+ * listener a stream, since reads are many.
+ */
+function watchSource({ stop, limits }: Sending): Watch {
+  let giveUp: ((reason: unknown) => void) | undefined;
+  const stalled = new Failure('blob_unavailable', `no bytes came for ${limits.stallMs / 1000} s`);
+  const timer = setTimeout(() => giveUp && stop.abort(stalled), limits.stallMs);
+  const onAbort = () => giveUp?.(stop.signal.reason);
+  stop.signal.addEventListener('abort', onAbort);
+  return {
+    async during<T>(work: Promise<T>): Promise<T> {
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      giveUp = reject;
+      timer.refresh();
+      work.then(resolve, reject);
+      try {
+        return await promise;
+      } finally {
+        giveUp = undefined;
+      }
+    },
+    [Symbol.dispose]() {
+      clearTimeout(timer);
+      stop.signal.removeEventListener('abort', onAbort);
+    },
+  };
+}
+
+interface Watch extends Disposable {
+  /** The answer waits for the one that is watched until this is done. */
+  during<T>(work: Promise<T>): Promise<T>;
 }
 
 /** Cuts a client off that takes its bytes too slowly. Time spent on the source does not count. */
-interface ClientWatch extends Disposable {
-  /** The answer waits for the client until this is done. */
-  during<T>(work: Promise<T>): Promise<T>;
+interface ClientWatch extends Watch {
   took(bytes: number): void;
 }
 
