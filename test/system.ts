@@ -64,7 +64,7 @@ async function outcomeOf(scenario: Scenario, stage: Stage): Promise<Outcome> {
   const { name, title, boundSeconds } = scenario;
   const from = performance.now();
   const seconds = () => (performance.now() - from) / 1000;
-  stage.origin.front.forget();
+  await stage.origin.front.reset();
   let note: string | undefined;
   const attempt = async () => {
     try {

@@ -8,7 +8,7 @@ import { MIB } from '../lab/images.ts';
 import { must } from '../lab/process.ts';
 import { processorSeconds } from './nginx.ts';
 
-export const BLOB_BYTES: number = 1024 * MIB;
+const BLOB_BYTES: number = 1024 * MIB;
 
 /** What one download cost. */
 export interface Sample {

@@ -6,7 +6,7 @@ import { callCri } from './cri.ts';
 import { must, start } from './process.ts';
 
 /** How a registry's hosts.toml sends containerd to the agent. */
-export interface HostsFile {
+interface HostsFile {
   readonly server?: string;
   /** The agent's address; a path goes with `overridePath`. */
   readonly path?: string;

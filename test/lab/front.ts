@@ -14,7 +14,7 @@ import type { Certificate } from './certificates.ts';
 import { drained } from './static-origin.ts';
 
 /** What the front of the origin does to requests that match, until it is lifted. */
-export interface Fault {
+interface Fault {
   readonly path: RegExp;
   readonly door?: string;
   readonly method?: string;
@@ -31,7 +31,7 @@ export interface Fault {
 }
 
 /** One request as the origin saw it. */
-export interface Seen {
+interface Seen {
   readonly door: string;
   readonly method: string;
   readonly path: string;
@@ -48,7 +48,7 @@ export interface Door {
   readonly certificate?: Certificate;
 }
 
-export interface Match {
+interface Match {
   readonly door?: string;
   readonly path?: RegExp;
   readonly method?: string;
@@ -63,6 +63,8 @@ export interface Front extends AsyncDisposable {
   /** Puts a fault in place; disposing lifts it. */
   fault(fault: Fault): Disposable;
   forget(): void;
+  /** Lifts every fault, opens every door, and forgets. */
+  reset(): Promise<void>;
   /** Refuses connections at a door, and ends those that are open; opens again when disposed. */
   close(door: string): Promise<AsyncDisposable>;
 }
@@ -121,6 +123,11 @@ export async function startFront(doors: readonly Door[], upstreamPort: number): 
       return { [Symbol.dispose]: () => void faults.delete(fault) };
     },
     forget: () => void seen.splice(0),
+    reset: async () => {
+      faults.clear();
+      for (const { name } of doors) await reopen(name);
+      seen.splice(0);
+    },
     close: async (name) => {
       await shut(name);
       return { [Symbol.asyncDispose]: () => reopen(name) };

@@ -54,7 +54,7 @@ export interface Artifact {
   readonly images: readonly Image[];
 }
 
-export function layer(files: readonly File[]): Layer {
+function layer(files: readonly File[]): Layer {
   const archive = tar(files);
   const bytes = gzipSync(archive, { level: 0 });
   return { digest: sha256(bytes), bytes, diff: sha256(archive) };

@@ -1,12 +1,12 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const INSIDE = 'LAB_FOLDER';
 
-/** Folders and files of the machine that the runtimes under test must not touch: each gets a private stand-in. */
-const PRIVATE_FOLDERS = ['/etc/docker', '/etc/containerd', '/var/lib/containers', '/run/containers', '/opt/containerd'];
+/** Folders of the machine that the runtimes under test must not touch: each gets a private stand-in, and so does /run. */
+const PRIVATE_FOLDERS = ['/etc/docker', '/etc/containerd', '/var/lib/containers'];
 
 /**
  * Addresses of the made-up registries. They lie outside 127/8, because dockerd takes every name that resolves into
@@ -34,10 +34,12 @@ const FIRST_PROCESS = `
   ip address add ${HUB_ADDRESS}/32 dev lo
   ip address add ${EXAMPLE_ADDRESS}/32 dev lo
   for folder in ${PRIVATE_FOLDERS.join(' ')}; do
-    mkdir -p "$root$folder" "$folder"
+    mkdir -p "$root$folder"
     mount --bind "$root$folder" "$folder"
   done
   mount --bind "$root/hosts" /etc/hosts
+  mount -t tmpfs tmpfs /run
+  mkdir -p /run/lock /run/containers
   set +e
   "$@"
   code=$?
@@ -58,12 +60,15 @@ export function enterNamespace(packages: string): void {
   const root = mkdtempSync(join(tmpdir(), 'drayage-lab-'));
   mkdirSync(join(root, 'work'));
   writeFileSync(join(root, 'hosts'), HOSTS);
+  const made = PRIVATE_FOLDERS.filter((folder) => !existsSync(folder));
+  for (const folder of made) mkdirSync(folder, { recursive: true });
   const unshare = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
   const program = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
   const { status } = spawnSync('unshare', [...unshare, 'sh', '-c', FIRST_PROCESS, 'sh', root, ...program], {
     stdio: 'inherit',
     env: { ...process.env, [INSIDE]: join(root, 'work') },
   });
+  for (const folder of made) if (existsSync(folder) && readdirSync(folder).length === 0) rmdirSync(folder);
   if (process.env['KEEP'] === undefined) rmSync(root, { recursive: true, force: true });
   else console.log(`kept ${root}`);
   process.exit(status ?? 1);

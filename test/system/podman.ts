@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { startAgent } from '../lab/agent.ts';
 import { expectImage } from '../lab/client.ts';
 import { blobBytes, imageFor } from '../lab/images.ts';
-import { AGENT_DOOR } from '../lab/origin.ts';
+import { AGENT_DOOR, EXAMPLE_DOOR, HUB_DOOR } from '../lab/origin.ts';
 import { podmanFamily } from '../lab/podman.ts';
 import type { Scenario, Stage } from './scenario.ts';
 
@@ -39,7 +39,7 @@ export const podmanScenarios: readonly Scenario[] = [
         await expectImage(client, 'docker.io/library/small:1', small);
         assert.equal(front.bytes(), gone.bytes.length, 'only the missing blob is fetched');
       }
-      assert.equal(front.count({ door: 'hub' }) + front.count({ door: 'example' }), 0);
+      assert.equal(front.count({ door: HUB_DOOR }) + front.count({ door: EXAMPLE_DOOR }), 0);
     },
   },
   {
