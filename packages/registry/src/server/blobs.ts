@@ -19,7 +19,7 @@ import { parseRange } from './range.ts';
 /** Answers questions for blobs. Who gets an answer with a blob part disposes of the blob. */
 export type AnswerBlob = (wanted: WantedBlob, signal: AbortSignal) => Promise<Answer>;
 
-export interface WantedBlob {
+interface WantedBlob {
   readonly repository: Repository;
   readonly digest: Digest;
   readonly range: string | undefined;

@@ -8,7 +8,7 @@ export interface BufferPool {
   bytes(): number;
 }
 
-export interface Lease extends Disposable {
+interface Lease extends Disposable {
   /** A buffer nobody else uses. Undefined while this stream has its share in use, or others wait for theirs. */
   tryTake(): Buffer | undefined;
   /** The next buffer there is for this stream, in turn with others. */

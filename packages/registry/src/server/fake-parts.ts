@@ -24,7 +24,7 @@ export interface FakeOrigin {
   list: PassedOn | undefined;
 }
 
-export function fakeOrigin(): FakeOrigin {
+function fakeOrigin(): FakeOrigin {
   return {
     manifests: new Map(),
     blobs: new Map(),
@@ -68,7 +68,7 @@ export function addImage(
   return { digest, bytes, config: sha256(config), layer: sha256(layer), layerBytes: layer };
 }
 
-export function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
+function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
   return {
     has: (name) => name in origins,
     repository(name, path, caller) {

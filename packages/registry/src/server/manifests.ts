@@ -11,7 +11,7 @@ import type { Resolved, Tags } from './tags.ts';
 /** Answers questions for manifests, by tag or by digest. */
 export type AnswerManifest = (wanted: WantedManifest, signal: AbortSignal) => Promise<Answer>;
 
-export interface WantedManifest {
+interface WantedManifest {
   readonly repository: Repository;
   readonly reference: ManifestReference;
   readonly accept: string | undefined;

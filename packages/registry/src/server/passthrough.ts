@@ -8,7 +8,7 @@ import { pageQuery, type Target } from './request.ts';
 /** Passes questions for lists on to the origin: they are never kept. */
 export type AnswerList = (wanted: List, path: string, signal: AbortSignal) => Promise<Answer>;
 
-export type List = Extract<Target, { kind: 'tags' | 'referrers' }>;
+type List = Extract<Target, { kind: 'tags' | 'referrers' }>;
 
 export interface ListParts {
   readonly origins: Origins;

@@ -16,7 +16,7 @@ export interface Router {
 }
 
 /** A request that has been understood, or refused already. */
-export interface Routed {
+interface Routed {
   /** Undefined when the request was refused before it was understood. */
   readonly target: Target | undefined;
   /** Throws when there is no answer. */

@@ -9,7 +9,7 @@ export interface Tags {
   resolve(wanted: Tagged, signal: AbortSignal): Promise<Resolved>;
 }
 
-export interface Tagged {
+interface Tagged {
   readonly path: string;
   readonly tag: string;
   readonly remote: OriginRepository;
