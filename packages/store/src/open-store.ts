@@ -10,8 +10,11 @@ import { type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { openSealed, type Sealed } from './sealed.ts';
 import { type Space, watchSpace } from './space.ts';
+import { withinMs } from './within.ts';
 
 const PROBE_BYTES = 4096;
+/** Whoever puts something has a client waiting. */
+const PUT_WAIT_MS = 2000;
 
 export interface StoreParts {
   readonly root: string;
@@ -102,9 +105,12 @@ function putter({ layout, sealed, space, report }: PutParts): BlobStore['put'] {
     if (sealed.sizeOf(digest) !== undefined) return true;
     if (!(await space.makeRoom(bytes.length))) return false;
     const path = join(layout.drafts, `put-${count++}`);
-    try {
+    const write = async () => {
       await writeDurably(path, bytes);
       await sealed.adopt(digest, { path, size: bytes.length, hashes: hashBlocks([bytes]) });
+    };
+    try {
+      await withinMs(PUT_WAIT_MS, write());
       report({ kind: 'sealed', digest, size: bytes.length });
       return true;
     } catch (error) {
