@@ -12,6 +12,8 @@ import { until } from '../lab/process.ts';
 import type { Scenario, Stage } from './scenario.ts';
 
 const needs = ['dockerd', 'docker'];
+/** How long a client may wait for the beginning of any answer. */
+const FIRST_BYTE_MS_MAX = 10_000;
 const LOCAL = AGENT_HOST.replace('127.0.0.1', 'localhost');
 
 const agentOf = ({ folder, origin }: Stage) => startAgent({ folder: join(folder, 'agent'), originUrl: origin.url });
@@ -109,8 +111,10 @@ export const dockerScenarios: readonly Scenario[] = [
       await docker.pull('small:1');
       assert.ok(performance.now() - from < 15_000, 'falls back to the origin in seconds');
       await expectImage(docker, 'small:1', stage.images.small);
+      const asked = performance.now();
       const answer = await fetch(`${agent.url}/v2/library/small/blobs/${broken}`);
       assert.equal(answer.status, 404);
+      assert.ok(performance.now() - asked < FIRST_BYTE_MS_MAX, 'the agent does not keep a client waiting');
       assert.match(await answer.text(), /BLOB_UNKNOWN/);
     },
   },

@@ -54,6 +54,7 @@ export const headerScenarios: readonly Scenario[] = [
       assert.ok(['disk', 'origin'].includes(named.headers.get('drayage-source') ?? ''), 'the source is said');
       const blob = await fetch(`${agent.url}/v2/library/small/blobs/${one.config.digest}`, { method: 'HEAD' });
       assert.equal(blob.headers.get('accept-ranges'), 'bytes');
+      assert.equal(await agent.stop(), 0, 'it ends well when asked to');
     },
   },
 ];
