@@ -22,7 +22,7 @@ export interface Agent extends AsyncDisposable {
   stop(): Promise<number | string>;
   /** Starts it again on the same data; resolves with the milliseconds until it was ready. */
   restart(): Promise<number>;
-  /** The sum of a metric's samples, of those whose labels are as given. */
+  /** The sum of a metric's samples whose labels are as given. Throws when there are none. */
   metric(name: string, labels?: Readonly<Record<string, string>>): Promise<number>;
   /** Resident memory now, in bytes. */
   residentBytes(): number;
@@ -63,16 +63,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       return performance.now() - from;
     },
     metric: async (name, labels = {}) => sumOf(await (await fetch(`${admin}/metrics`)).text(), name, labels),
-    residentBytes: () => residentBytesOf(running.pid),
+    residentBytes: () => statusBytes(running.pid, 'VmRSS'),
     [Symbol.asyncDispose]: async () => {
       await running.stop();
     },
   };
-}
-
-/** Resident memory of a process, in bytes. */
-export function residentBytesOf(pid: number): number {
-  return statusBytes(pid, 'VmRSS');
 }
 
 /** The most memory a process ever had resident, in bytes. */
@@ -103,11 +98,14 @@ function programOf(
 }
 
 function sumOf(text: string, name: string, labels: Readonly<Record<string, string>>): number {
-  let sum = 0;
+  const values: number[] = [];
   for (const line of text.split('\n')) {
     const [, found, inside = '', value] = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line) ?? [];
     if (found !== name) continue;
-    if (Object.entries(labels).every(([key, wanted]) => inside.includes(`${key}="${wanted}"`))) sum += Number(value);
+    if (Object.entries(labels).every(([key, wanted]) => inside.includes(`${key}="${wanted}"`))) {
+      values.push(Number(value));
+    }
   }
-  return sum;
+  if (values.length === 0) throw new Error(`the agent has no metric ${name} ${JSON.stringify(labels)}`);
+  return values.reduce((sum, value) => sum + value, 0);
 }

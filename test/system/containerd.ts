@@ -12,6 +12,10 @@ import type { Scenario, Stage } from './scenario.ts';
 const needs = ['containerd', 'ctr', 'runc'];
 const RANGES = 8;
 const RANGE_BYTES = 4 * MIB;
+/** What a jump to where a reader waits may throw away: the piece that was on its way. */
+const PIECE_BYTES = MIB / 4;
+/** Connections that are kept for the next request. */
+const OPEN_FILES_SLACK = 4;
 
 const agentOf = ({ folder, origin }: Stage) => startAgent({ folder: join(folder, 'agent'), originUrl: origin.url });
 const containerdOf = ({ folder, authority }: Stage) => startContainerd(join(folder, 'containerd'), authority.bundle);
@@ -82,7 +86,8 @@ export const containerdScenarios: readonly Scenario[] = [
       assert.ok(big);
       using _slow = front.fault({ door: AGENT_DOOR, path: /\/blobs\//, bytesPerSecond: 40 * MIB });
       const address = `${agent.url}/v2/library/big/blobs/${big.digest}?ns=docker.io`;
-      const before = await agent.metric('process_open_fds');
+      const openFiles = () => agent.metric('drayage_process_open_fds');
+      const before = await openFiles();
       const parts = await Promise.all(
         Array.from({ length: RANGES }, (_, part) => readPart(address, part * RANGE_BYTES)),
       );
@@ -93,8 +98,9 @@ export const containerdScenarios: readonly Scenario[] = [
       }
       const whole = Buffer.from(await (await fetch(address)).arrayBuffer());
       assert.ok(whole.equals(big.bytes));
-      assert.equal(front.bytes(), big.bytes.length);
-      await until('the sockets to close', 10_000, async () => (await agent.metric('process_open_fds')) <= before + 4);
+      const sent = front.bytes();
+      assert.ok(sent >= big.bytes.length && sent <= big.bytes.length + RANGES * PIECE_BYTES, `the origin sent ${sent}`);
+      await until('the sockets to close', 10_000, async () => (await openFiles()) <= before + OPEN_FILES_SLACK);
     },
   },
 ];
