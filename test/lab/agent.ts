@@ -6,8 +6,8 @@ import { type Program, type Running, start } from './process.ts';
 export const AGENT_HOST = '127.0.0.1:5050';
 const ADMIN_HOST = '127.0.0.1:5051';
 
-/** Another build of the agent, such as a bundled release, can be put to the same tests. */
-const MAIN = process.env['AGENT_MAIN'] ?? resolve(import.meta.dirname, '../../packages/agent/src/main.ts');
+/** As operators start it. Another build, such as a release, can be put to the same tests. */
+const COMMAND = process.env['AGENT_COMMAND'] ?? resolve(import.meta.dirname, '../../drayage');
 
 /** An agent in its own process, spoken to only as operators and clients can. */
 export interface Agent extends AsyncDisposable {
@@ -88,8 +88,8 @@ function programOf(
   const listen = ['--listen', AGENT_HOST, '--admin', ADMIN_HOST, '--data', data];
   const logging = ['--log-format', 'json', '--log-level', 'debug'];
   return {
-    command: process.execPath,
-    args: [MAIN, 'agent', ...listen, ...origins, ...logging, ...more],
+    command: COMMAND,
+    args: ['agent', ...listen, ...origins, ...logging, ...more],
     env,
     log,
     ready: async () => (await fetch(`${admin}/readyz`)).ok,

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { BLOCK_BYTES } from '@drayage/core';
-import { Blake3Hasher, blake3 } from '@napi-rs/blake-hash';
+import { Blake3Hasher, blake3, blake3UrlSafeBase64 } from '@napi-rs/blake-hash';
 
 /** Bytes of one block's hash. BLAKE3, because every read checks it: four times as fast as SHA-256 here. */
 export const HASH_BYTES = 32;
@@ -35,8 +35,9 @@ export function hashBlocks(chunks: Iterable<Uint8Array>): Buffer {
 /** The first block of `bytes` that is not as `hashes` says, counted from the first of both; undefined when all are. */
 export function firstBadBlock(bytes: Buffer, hashes: Buffer): number | undefined {
   for (let block = 0; block * BLOCK_BYTES < bytes.length; block++) {
-    const own = blake3(bytes.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
-    if (!own.equals(hashes.subarray(block * HASH_BYTES, (block + 1) * HASH_BYTES))) return block;
+    // As text: a buffer from native code costs the garbage collector more than the hashing costs.
+    const own = blake3UrlSafeBase64(bytes.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
+    if (!own.startsWith(hashes.toString('base64url', block * HASH_BYTES, (block + 1) * HASH_BYTES))) return block;
   }
   return undefined;
 }

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { Failure, shortOf } from '@drayage/core';
+import { Failure, type OpenBlob, shortOf } from '@drayage/core';
 import type { Answer, BlobPart } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
 import { orAbort } from './flight.ts';
@@ -33,115 +33,99 @@ export interface Sending {
   sent(bytes: number): void;
 }
 
-const CLIENT_CHECKS = 8;
+const LOOKS = 8;
 
 /** Sends an answer whole. Once the headers are out, a failure leaves the body short, never wrongly complete. */
 export async function sendAnswer({ status, headers, body }: Answer, sending: Sending): Promise<void> {
   const { response, stop, started } = sending;
-  using client = watchClient(sending);
+  using progress = watchProgress(sending);
   const begin = () => {
     response.writeHead(status, headers);
     started();
   };
-  if (body !== undefined && !Buffer.isBuffer(body)) return sendPart(body, begin, { ...sending, client });
+  if (body !== undefined && !Buffer.isBuffer(body)) {
+    // Whatever a read hangs on, the answer ends when it is told to; the read keeps its buffer until it comes back.
+    return await orAbort(sendPart(body, begin, { ...sending, progress }), stop.signal);
+  }
   begin();
   const { promise, resolve } = Promise.withResolvers<void>();
   response.end(body, resolve);
-  await client.during(orAbort(promise, stop.signal));
-  client.took(body?.length ?? 0);
+  progress.waitsFor('client');
+  await orAbort(promise, stop.signal);
+  progress.took(body?.length ?? 0);
 }
 
 interface PartSending extends Sending {
-  readonly client: ClientWatch;
+  readonly progress: Progress;
 }
 
-/** While the connection takes one buffer, the next is read. A buffer is used again only when the connection is done with it. */
+/**
+ * While the connection takes one buffer, the next is read. A buffer is used again only when the connection is done with
+ * it. Nothing is made per buffer that is not needed: five hundred streams make garbage faster than it is collected.
+ */
 async function sendPart({ blob, span }: BlobPart, begin: () => void, sending: PartSending): Promise<void> {
-  const { response, stop, buffers, client } = sending;
+  const { response, stop, buffers, progress } = sending;
   using lease = buffers.lease(stop.signal);
-  using source = watchSource(sending);
   for (let offset = span.start; offset < span.end; ) {
-    const isFull = lease.isInUse();
-    const buffer = lease.tryTake() ?? (await (isFull ? client.during(lease.take()) : lease.take()));
-    const count = await source.during(blob.read(buffer.subarray(0, span.end - offset), offset, stop.signal));
-    if (count === 0) {
-      throw new Failure('blob_unavailable', `${shortOf(blob.digest)} ended after ${offset} of ${blob.size} bytes`);
-    }
+    progress.waitsFor(lease.isInUse() ? 'client' : undefined);
+    const buffer = lease.tryTake() ?? (await lease.take());
+    progress.waitsFor('source');
+    const into = buffer.length <= span.end - offset ? buffer : buffer.subarray(0, span.end - offset);
+    const count = await blob.read(into, offset, stop.signal);
+    stop.signal.throwIfAborted();
+    if (count === 0) throw endedEarly(blob, offset);
     if (!response.headersSent) begin();
     offset += count;
-    response.write(buffer.subarray(0, count), (error) => {
+    response.write(into.subarray(0, count), (error) => {
       // After an error the connection may still hold the buffer; its closing ends this answer.
       if (error) return;
-      client.took(count);
+      progress.took(count);
       lease.give(buffer);
     });
   }
   if (!response.headersSent) begin();
   response.end();
-  await client.during(lease.returned());
+  progress.waitsFor('client');
+  await lease.returned();
 }
 
-/**
- * Ends an answer whose source gives nothing for too long, even if the source does not heed its signal. One timer and one
- * listener a stream, since reads are many.
- */
-function watchSource({ stop, limits }: Sending): Watch {
-  let giveUp: ((reason: unknown) => void) | undefined;
-  const stalled = new Failure('blob_unavailable', `no bytes came for ${limits.stallMs / 1000} s`);
-  const timer = setTimeout(() => giveUp && stop.abort(stalled), limits.stallMs);
-  const onAbort = () => giveUp?.(stop.signal.reason);
-  stop.signal.addEventListener('abort', onAbort);
-  return {
-    async during<T>(work: Promise<T>): Promise<T> {
-      const { promise, resolve, reject } = Promise.withResolvers<T>();
-      giveUp = reject;
-      timer.refresh();
-      work.then(resolve, reject);
-      try {
-        return await promise;
-      } finally {
-        giveUp = undefined;
-      }
-    },
-    [Symbol.dispose]() {
-      clearTimeout(timer);
-      stop.signal.removeEventListener('abort', onAbort);
-    },
-  };
+function endedEarly({ digest, size }: OpenBlob, offset: number): Failure {
+  return new Failure('blob_unavailable', `${shortOf(digest)} ended after ${offset} of ${size} bytes`);
 }
 
-interface Watch extends Disposable {
-  /** The answer waits for the one that is watched until this is done. */
-  during<T>(work: Promise<T>): Promise<T>;
-}
+type Party = 'source' | 'client' | undefined;
 
-/** Cuts a client off that takes its bytes too slowly. Time spent on the source does not count. */
-interface ClientWatch extends Watch {
+/** Ends an answer when whoever it waits for does nothing for too long. */
+interface Progress extends Disposable {
+  waitsFor(party: Party): void;
+  /** The client's connection has taken these. */
   took(bytes: number): void;
 }
 
-function watchClient({ stop, limits, sent }: Sending): ClientWatch {
-  const bytesMin = (limits.clientBytesPerSecondMin * limits.clientWindowMs) / 1000;
-  let isWaiting = false;
-  let waits = 0;
+function watchProgress({ stop, limits, sent }: Sending): Progress {
+  const { stallMs, clientWindowMs, clientBytesPerSecondMin } = limits;
+  const lookEveryMs = Math.min(stallMs, clientWindowMs) / LOOKS;
+  const bytesMin = (clientBytesPerSecondMin * clientWindowMs) / 1000;
+  const end = (why: string) => stop.abort(new Failure('blob_unavailable', why));
+  let party: Party;
+  let sourceMs = 0;
+  let clientMs = 0;
   let bytes = 0;
+
   const timer = setInterval(() => {
-    if (!isWaiting) return;
-    waits += 1;
-    if (waits < CLIENT_CHECKS) return;
-    if (bytes < bytesMin) stop.abort(new Failure('blob_unavailable', 'the client takes its bytes too slowly'));
-    waits = 0;
+    if (party === 'source') sourceMs += lookEveryMs;
+    if (party === 'client') clientMs += lookEveryMs;
+    if (sourceMs >= stallMs) end(`no bytes came for ${stallMs / 1000} s`);
+    if (clientMs < clientWindowMs) return;
+    if (bytes < bytesMin) end('the client takes its bytes too slowly');
+    clientMs = 0;
     bytes = 0;
-  }, limits.clientWindowMs / CLIENT_CHECKS);
+  }, lookEveryMs);
 
   return {
-    async during(work) {
-      isWaiting = true;
-      try {
-        return await work;
-      } finally {
-        isWaiting = false;
-      }
+    waitsFor(next) {
+      party = next;
+      sourceMs = 0;
     },
     took(count) {
       bytes += count;

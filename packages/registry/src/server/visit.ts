@@ -94,7 +94,9 @@ async function attempt(
   const { incoming, response } = visit;
   const stop = new AbortController();
   const end = (why: string) => stop.abort(new Failure('blob_unavailable', why));
-  response.once('close', () => end('the client closed the connection'));
+  response.once('close', () => {
+    if (!response.writableFinished) end('the client closed the connection');
+  });
   const isPatient = PATIENT_CLIENT.test(incoming.headers['user-agent'] ?? '');
   const waitMs = isPatient ? limits.patientFirstByteMs : limits.firstByteMs;
   const late = setTimeout(() => end(`nothing to send within ${waitMs / 1000} s`), waitMs);
