@@ -17,6 +17,7 @@ const PUBLIC_MAX = 20_000;
 const FILE_BYTES_MAX = 256 * 1024 * 1024;
 const FLUSH_EVERY_MS = 1000;
 const PENDING_LINES_MAX = 100_000;
+const REWRITE_LINES_MIN = 10_000;
 const USE_NOTED_EVERY_MS = 600_000;
 
 /** The lines of the file. Each stands alone, so a torn one costs itself only. */
@@ -52,9 +53,7 @@ export async function openCatalog(path: string, report: Report, now: () => numbe
   const tables: Tables = { blobs: new Map(), tags: new Map(), public: new Map() };
   const lines = readLines(path);
   for (const line of lines) apply(tables, line);
-  const log = startLog(path, report);
-  const live = tables.blobs.size + tables.tags.size + tables.public.size;
-  if (lines.length > 4 * live + 1000) await log.rewrite(snapshot(tables));
+  const log = startLog(path, report, { lines: lines.length, snapshot: () => snapshot(tables) });
 
   const remember = (line: Line) => {
     apply(tables, line);
@@ -164,20 +163,39 @@ function snapshot({ blobs, tags, public: repositories }: Tables): Line[] {
 
 interface Log {
   append(line: Line): void;
-  rewrite(lines: readonly Line[]): Promise<void>;
   close(): Promise<void>;
 }
 
-function startLog(path: string, report: Report): Log {
+interface Kept {
+  /** How many lines the file has. */
+  readonly lines: number;
+  /** What the file must say at least. */
+  readonly snapshot: () => readonly Line[];
+}
+
+/** Appends in the background, and writes the file anew when most of its lines have been overtaken by younger ones. */
+function startLog(path: string, report: Report, { lines, snapshot }: Kept): Log {
   let pending: string[] = [];
   let writing: Promise<void> = Promise.resolve();
+  let written = lines;
+  let rewriteAt = Math.max(REWRITE_LINES_MIN, 2 * lines);
   const timer = setInterval(() => flush(), FLUSH_EVERY_MS).unref();
 
   function flush(): void {
     if (pending.length === 0) return;
     const text = `${pending.join('\n')}\n`;
+    written += pending.length;
     pending = [];
-    writing = writing.then(() => appendFile(path, text, { mode: 0o600 })).catch(complain);
+    writing = writing
+      .then(() => (written > rewriteAt ? rewrite() : appendFile(path, text, { mode: 0o600 })))
+      .catch(complain);
+  }
+  async function rewrite(): Promise<void> {
+    const all = snapshot();
+    written = all.length;
+    rewriteAt = Math.max(REWRITE_LINES_MIN, 2 * written);
+    await writeFile(`${path}.new`, all.map((line) => `${JSON.stringify(line)}\n`).join(''), { mode: 0o600 });
+    await rename(`${path}.new`, path);
   }
   function complain(error: unknown): void {
     report({ kind: 'error', where: 'catalog', problem: `${path} could not be written: ${describe(error)}` });
@@ -185,12 +203,6 @@ function startLog(path: string, report: Report): Log {
   return {
     append(line) {
       if (pending.length < PENDING_LINES_MAX) pending.push(JSON.stringify(line));
-    },
-    async rewrite(lines) {
-      const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
-      await writeFile(`${path}.new`, text, { mode: 0o600 })
-        .then(() => rename(`${path}.new`, path))
-        .catch(complain);
     },
     async close() {
       clearInterval(timer);

@@ -194,6 +194,18 @@ test('the catalog survives a restart, and a torn line costs itself only', async 
   expect(store.catalog.recallPublic('docker.io/library/a')).toBeGreaterThan(0);
 });
 
+test('the catalog file stays small however often a tag is resolved', async () => {
+  const { open, root } = await scene();
+  const digest = sha256(Buffer.from('x'));
+  {
+    await using store = await open();
+    for (let time = 0; time < 25_000; time++) store.catalog.rememberTag('docker.io/library/a', 'latest', digest);
+  }
+  expect((await stat(join(root, 'catalog'))).size).toBeLessThan(1000);
+  await using store = await open();
+  expect(store.catalog.recallTag('docker.io/library/a', 'latest')?.digest).toBe(digest);
+});
+
 test('two repositories that disagree about a size leave it unknown', async () => {
   const { open } = await scene();
   await using store = await open();
