@@ -10,7 +10,6 @@ import { startAdmin } from './admin.ts';
 import type { Config } from './config.ts';
 import { reportTo } from './events.ts';
 import { makeMetrics } from './metrics.ts';
-import { defaultQuota } from './quota.ts';
 import { limited } from './rate.ts';
 import { readiness } from './readiness.ts';
 
@@ -40,12 +39,11 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const report = reportTo(log, metrics, now);
 
   await makeFolder(config.data);
-  const quotaBytes = config.cacheBytes ?? (await defaultQuota(config.data));
-  const store = parts.use(await openStore({ root: config.data, quotaBytes, report }));
+  const store = parts.use(await openStore({ root: config.data, quotaBytes: config.cacheBytes, report }));
   metrics.measure({ store });
   const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
-  const pulls = parts.use(startPulls({ store, fill: originFill(report), report }));
+  const pulls = parts.use(startPulls({ store, fill: originFill({ report }), report }));
 
   let rules = rulesOf(config);
   const livePolicies: Policies = { for: (repository) => rules.for(repository) };

@@ -80,7 +80,7 @@ function setUp(access: AccessPolicy = 'public') {
   const parts: ImageParts = {
     origins: origin.origins,
     policies: { for: () => ({ access, tags: [] }) },
-    pulls: startPulls({ store, fill: originFill(report), report }),
+    pulls: startPulls({ store, fill: originFill({ report }), report }),
     store,
     catalog: catalog as Catalog,
     defaultOrigin: 'docker.io',

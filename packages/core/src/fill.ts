@@ -3,15 +3,15 @@ import { shortOf } from './digest.ts';
 import { Failure } from './failure.ts';
 import { pieceSpan } from './pieces.ts';
 import type { Report } from './report.ts';
-import { readThrough } from './resume.ts';
+import { PATIENCE_MS, readThrough } from './resume.ts';
 
 /** Streams that one fill may have open at its origin. */
 const RUNS_MAX = 4;
 /** A reader that waits this long for bytes no stream is about to reach gets a stream of its own. */
 const DEMAND_WAIT_MS = 1000;
 const DEMAND_LOOK_EVERY_MS = 250;
-/** How far ahead of a stream a wanted piece may lie and still be left to it. */
-const NEAR_PIECES = 8;
+/** A wanted piece that a stream reaches within this time, at its pace so far, is left to it: what is cut off is paid twice. */
+const REACH_WAIT_MS = 4000;
 /** Pieces of one stream on their way to the disk. */
 const WRITES_MAX = 4;
 /** Times that pieces may vanish from the disk before it is given up. */
@@ -27,9 +27,16 @@ export interface FillJob {
 /** Brings a draft to its sealing. Throws `blob_corrupt` when what came is not the digest's. */
 export type Fill = (job: FillJob, signal: AbortSignal) => Promise<void>;
 
+export interface OriginFillParts {
+  readonly report: Report;
+  /** How long a stream that broke off is taken up again in vain. */
+  readonly patienceMs?: number;
+}
+
 /** Fills from the origin alone. */
-export function originFill(report: Report): Fill {
-  return async (job, signal) => {
+export function originFill({ report, patienceMs = PATIENCE_MS }: OriginFillParts): Fill {
+  return async (given, signal) => {
+    const job = { ...given, patienceMs };
     const { draft, remote } = job;
     // Pieces of an earlier life may be what is wrong; without any, asking the same origin again changes nothing.
     let mayRetry = draft.heldBytes > 0;
@@ -51,9 +58,13 @@ export function originFill(report: Report): Fill {
 interface Run {
   next: number;
   end: number;
+  readonly first: number;
+  readonly startedAt: number;
 }
 
-async function fetchMissing(job: FillJob, signal: AbortSignal): Promise<void> {
+type PatientJob = FillJob & { readonly patienceMs: number };
+
+async function fetchMissing(job: PatientJob, signal: AbortSignal): Promise<void> {
   const { draft } = job;
   const runs = new Set<Run>();
   const all = new AbortController();
@@ -75,7 +86,7 @@ async function fetchMissing(job: FillJob, signal: AbortSignal): Promise<void> {
   const look = setInterval(() => {
     for (const { piece, waitedMs } of draft.waiting()) {
       if (runs.size >= RUNS_MAX) return;
-      const isComing = [...runs].some(({ next, end }) => piece >= next && piece < Math.min(end, next + NEAR_PIECES));
+      const isComing = [...runs].some((run) => reachMs(run, piece) <= REACH_WAIT_MS);
       if (waitedMs >= DEMAND_WAIT_MS && !draft.has(piece) && !isComing) launch(piece);
     }
   }, DEMAND_LOOK_EVERY_MS);
@@ -91,13 +102,20 @@ async function fetchMissing(job: FillJob, signal: AbortSignal): Promise<void> {
   }
 }
 
+/** How long the run still takes to come to this piece, by its pace so far. */
+function reachMs({ first, next, end, startedAt }: Run, piece: number): number {
+  if (piece < next || piece >= end) return Number.POSITIVE_INFINITY;
+  const msPerPiece = (performance.now() - startedAt) / Math.max(1, next - first);
+  return (piece - next) * msPerPiece;
+}
+
 /** A run from this piece to the next that is here or another run's; the run that was about to reach it ends before it. */
 function claim(draft: Draft, runs: ReadonlySet<Run>, piece: number): Run {
   let end = piece + 1;
   const heads = new Set([...runs].map(({ next }) => next));
   while (end < draft.plan.count && !draft.has(end) && !heads.has(end)) end++;
   for (const run of runs) if (run.next < piece && run.end > piece) run.end = piece;
-  return { next: piece, end };
+  return { next: piece, end, first: piece, startedAt: performance.now() };
 }
 
 /** The first piece that is neither here nor being fetched. */
@@ -111,14 +129,18 @@ function firstMissing(draft: Draft, runs: ReadonlySet<Run> = new Set()): number 
   return undefined;
 }
 
-async function fetchRun({ draft, remote, arrived }: FillJob, run: Run, signal: AbortSignal): Promise<void> {
+async function fetchRun(
+  { draft, remote, arrived, patienceMs }: PatientJob,
+  run: Run,
+  signal: AbortSignal,
+): Promise<void> {
   const { plan, digest } = draft;
   const writes = new Set<Promise<void>>();
   const span = { start: pieceSpan(plan, run.next).start, end: pieceSpan(plan, run.end - 1).end };
   let chunks: Uint8Array[] = [];
   let missing = pieceSpan(plan, run.next).end - span.start;
 
-  for await (const arrivedChunk of readThrough(remote, digest, span, signal)) {
+  for await (const arrivedChunk of readThrough({ remote, digest, span, patienceMs }, signal)) {
     arrived('origin', arrivedChunk.length);
     for (let chunk = arrivedChunk; chunk.length > 0; ) {
       const part = chunk.subarray(0, missing);

@@ -31,7 +31,7 @@ function scene({ size = SIZE, corrupt = false, lingerMs = 30_000 } = {}): Scene 
   const store = memoryStore();
   const happenings: Happening[] = [];
   const report = (happening: Happening) => void happenings.push(happening);
-  const pulls = startPulls({ store, fill: originFill(report), report, lingerMs });
+  const pulls = startPulls({ store, fill: originFill({ report, patienceMs: 300 }), report, lingerMs });
   return { store, pulls, remote, bytes, happenings, want: { digest, size: undefined, remote } };
 }
 

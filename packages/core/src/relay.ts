@@ -2,7 +2,7 @@ import type { OpenBlob, Remote } from './blob.ts';
 import { type Digest, digestOf, hashLike, shortOf } from './digest.ts';
 import { Failure } from './failure.ts';
 import { BLOCK_BYTES } from './pieces.ts';
-import { readThrough } from './resume.ts';
+import { PATIENCE_MS, readThrough } from './resume.ts';
 
 export interface RelayParts {
   readonly digest: Digest;
@@ -17,7 +17,7 @@ export interface RelayParts {
  */
 export function openRelay({ digest, size, remote, arrived }: RelayParts): OpenBlob {
   const stop = new AbortController();
-  const chunks = readThrough(remote, digest, { start: 0, end: size }, stop.signal);
+  const chunks = readThrough({ remote, digest, span: { start: 0, end: size }, patienceMs: PATIENCE_MS }, stop.signal);
   const hash = hashLike(digest);
   const holdFrom = Math.max(0, size - BLOCK_BYTES);
   const tail = Buffer.alloc(size - holdFrom);

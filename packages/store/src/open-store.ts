@@ -9,7 +9,7 @@ import { asError, isDiskTrouble } from './files.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { openSealed, type Sealed } from './sealed.ts';
-import { type Space, watchSpace } from './space.ts';
+import { defaultQuota, type Space, watchSpace } from './space.ts';
 import { withinMs } from './within.ts';
 
 const PROBE_BYTES = 4096;
@@ -18,7 +18,8 @@ const PUT_WAIT_MS = 2000;
 
 export interface StoreParts {
   readonly root: string;
-  readonly quotaBytes: number;
+  /** By default 80 % of what is free on the disk or held by the store already, at most 200 GiB. */
+  readonly quotaBytes: number | undefined;
   readonly report: Report;
   readonly now?: () => number;
 }
@@ -29,7 +30,7 @@ export interface Store extends BlobStore {
 }
 
 /** Opens the folder for this process alone. Throws `store_in_use`, or `disk_failed` when the folder cannot be used at all. */
-export async function openStore({ root, quotaBytes, report, now = Date.now }: StoreParts): Promise<Store> {
+export async function openStore({ root, quotaBytes: wantedQuota, report, now = Date.now }: StoreParts): Promise<Store> {
   const layout = layoutOf(root);
   const kept = new AsyncDisposableStack();
   const ours = ownership(layout, kept);
@@ -37,6 +38,7 @@ export async function openStore({ root, quotaBytes, report, now = Date.now }: St
   const catalog = kept.use(await openCatalog(layout.catalog, report, now));
   const sealed = openSealed({ layout, report, now, usedAt: (digest) => catalog.usedAt(digest) });
   const drafts = openDrafts({ layout, sealed, report, now, space: () => space });
+  const quotaBytes = wantedQuota ?? (await defaultQuota(root, sealed.bytes() + drafts.bytes()));
   const space: Space = watchSpace({
     root,
     quotaBytes,

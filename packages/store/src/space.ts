@@ -10,6 +10,20 @@ const KEEP_FREE_BYTES_MAX = 1024 ** 3;
 const PROBE_EVERY_MS = 1000;
 const PROBE_WAIT_MS = 5000;
 
+const QUOTA_SHARE = 0.8;
+const QUOTA_BYTES_MAX = 200 * 1024 ** 3;
+
+/** The quota of a store that was given none. What it holds counts as free, so that a restart does not shrink it. */
+export async function defaultQuota(root: string, heldBytes: number): Promise<number> {
+  const { bavail, bsize } = await statfs(root).catch(noDisk);
+  return Math.min(Math.floor((bavail * bsize + heldBytes) * QUOTA_SHARE), QUOTA_BYTES_MAX);
+}
+
+/** A disk that cannot be asked takes nothing either, which is told when something is to be written. */
+function noDisk(): { readonly bavail: number; readonly bsize: number } {
+  return { bavail: 0, bsize: 0 };
+}
+
 export interface SpaceParts {
   readonly root: string;
   /** Does what writing needs, for a test; throws while the disk fails. */
