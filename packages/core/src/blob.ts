@@ -80,6 +80,6 @@ export interface Remote {
   readonly origin: string;
   /** The size of a blob. Undefined when the origin has no such blob; throws `origin_unavailable`, `denied`, `unauthorized`. */
   stat(digest: Digest, signal: AbortSignal): Promise<number | undefined>;
-  /** Bytes of a blob as the origin sends them; ends early or throws when the origin does. */
+  /** Bytes of a blob as the origin sends them; ends early or throws when it does. A chunk is good until the next is asked for. */
   read(digest: Digest, span: Span, signal: AbortSignal): AsyncIterable<Uint8Array>;
 }

@@ -135,31 +135,65 @@ async function fetchRun(
   signal: AbortSignal,
 ): Promise<void> {
   const { plan, digest } = draft;
-  const writes = new Set<Promise<void>>();
   const span = { start: pieceSpan(plan, run.next).start, end: pieceSpan(plan, run.end - 1).end };
-  let chunks: Uint8Array[] = [];
-  let missing = pieceSpan(plan, run.next).end - span.start;
-
-  for await (const arrivedChunk of readThrough({ remote, digest, span, patienceMs }, signal)) {
-    arrived('origin', arrivedChunk.length);
-    for (let chunk = arrivedChunk; chunk.length > 0; ) {
-      const part = chunk.subarray(0, missing);
-      chunk = chunk.subarray(part.length);
-      chunks.push(part);
-      missing -= part.length;
-      if (missing > 0) continue;
-      if (writes.size >= WRITES_MAX) await Promise.race(writes);
-      const write = draft.write(run.next, chunks).then(() => void writes.delete(write));
-      writes.add(write);
-      // Its failure is met at the next race, or at the end.
-      write.catch(() => undefined);
+  const writer = pieceWriter(draft);
+  for await (const chunk of readThrough({ remote, digest, span, patienceMs }, signal)) {
+    arrived('origin', chunk.length);
+    for (let at = 0; at < chunk.length && run.next < run.end; ) {
+      const wanted = pieceSpan(plan, run.next);
+      at += writer.add(chunk.subarray(at), wanted.end - wanted.start);
+      if (!writer.isWhole()) continue;
+      await writer.write(run.next);
       run.next++;
-      chunks = [];
-      if (run.next >= run.end) break;
-      const { start, end } = pieceSpan(plan, run.next);
-      missing = end - start;
     }
     if (run.next >= run.end) break;
   }
-  await Promise.all(writes);
+  await writer.finish();
+}
+
+interface PieceWriter {
+  /** Takes what still fits into the piece, and says how much that was. */
+  add(bytes: Uint8Array, pieceBytes: number): number;
+  isWhole(): boolean;
+  /** Starts writing the piece, as soon as not too many others are on their way. */
+  write(piece: number): Promise<void>;
+  finish(): Promise<void>;
+}
+
+/** Gathers bytes into pieces, in a few buffers that are used again and again. */
+function pieceWriter(draft: Draft): PieceWriter {
+  const free: Buffer[] = [];
+  const writes = new Set<Promise<void>>();
+  let buffer: Buffer | undefined;
+  let filled = 0;
+  let wanted = 0;
+
+  return {
+    add(bytes, pieceBytes) {
+      buffer ??= free.pop() ?? Buffer.allocUnsafeSlow(Math.min(draft.plan.pieceBytes, draft.plan.size));
+      wanted = pieceBytes;
+      const part = bytes.subarray(0, wanted - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      return part.length;
+    },
+    isWhole: () => filled === wanted,
+    async write(piece) {
+      const full = buffer;
+      if (!full) return;
+      const write: Promise<void> = draft.write(piece, [full.subarray(0, filled)]).then(() => {
+        writes.delete(write);
+        free.push(full);
+      });
+      // Its failure is met at the next race, or at the end.
+      write.catch(() => undefined);
+      writes.add(write);
+      buffer = undefined;
+      filled = 0;
+      if (writes.size >= WRITES_MAX) await Promise.race(writes);
+    },
+    async finish() {
+      await Promise.all(writes);
+    },
+  };
 }

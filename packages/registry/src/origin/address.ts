@@ -1,6 +1,7 @@
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { buildConnector } from 'undici';
+import type { OnRead } from './bulk.ts';
 import { unavailable } from './refusal.ts';
 
 const connectWaitMs = 5_000;
@@ -45,6 +46,8 @@ interface GuardParts {
   readonly lookup: LookupFunction;
   /** The authorities to trust, asked for at the first TLS connection. */
   readonly trust: () => SecureContext;
+  /** How its connections hand over what they read, when not as streams. */
+  readonly onread?: OnRead;
 }
 
 /** Whether a connection may go to that address. Literal: the address stood in the URL itself. */
@@ -87,7 +90,7 @@ export function guardedConnector(parts: GuardParts, permits: Permits): buildConn
       (error: Error) => callback(error, ''),
     );
   };
-  const settings = { timeout: connectWaitMs, allowH2: false, lookup };
+  const settings = { timeout: connectWaitMs, allowH2: false, lookup, ...(parts.onread && { onread: parts.onread }) };
   const plain = buildConnector(settings);
   let secure: buildConnector.connector | undefined;
 

@@ -29,7 +29,7 @@ export async function discard(answer: Answer): Promise<void> {
 export async function readWhole(origin: string, answer: Answer, bytesMax: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+  for await (const chunk of answer.body) {
     bytes += chunk.length;
     // Leaving the loop destroys the body.
     if (bytes > bytesMax) throw unavailable(origin, `sent more than ${bytesMax} bytes where few were expected`);

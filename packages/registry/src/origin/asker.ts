@@ -11,6 +11,8 @@ interface Ask {
   readonly what: string;
   readonly method?: 'GET' | 'HEAD';
   readonly headers?: Readonly<Record<string, string>>;
+  /** A large body is expected. */
+  readonly bulk?: boolean;
   /** Statuses besides 200 that are answers. */
   readonly allows?: readonly number[];
 }
@@ -34,9 +36,9 @@ export function askerOf({ line, authority, path, caller }: AskerParts): Asker {
   const { origin } = line;
   return {
     origin,
-    async ask({ what, method = 'GET', headers = {}, allows = [] }, signal) {
+    async ask({ what, method = 'GET', headers = {}, bulk = false, allows = [] }, signal) {
       const url = new URL(`/v2/${path}/${what}`, line.url);
-      const answer = await authority.ask({ method, url, headers, repository: path }, caller, signal);
+      const answer = await authority.ask({ method, url, headers, bulk, repository: path }, caller, signal);
       const isFine = answer.status === 200 || allows.includes(answer.status);
       if (isFine && (headerOf(answer, 'content-encoding') ?? 'identity') === 'identity') return answer;
       await discard(answer);

@@ -14,7 +14,7 @@ export async function* bytesOf(origin: string, answer: Answer, span: Span): Asyn
   let skip = bytesBefore(origin, answer, span);
   let left = wanted;
   try {
-    for await (const chunk of answer.body as AsyncIterable<Uint8Array>) {
+    for await (const chunk of answer.body) {
       const skipped = Math.min(skip, chunk.length);
       skip -= skipped;
       const useful = chunk.subarray(skipped, skipped + left);

@@ -1,9 +1,10 @@
 import type { LookupFunction } from 'node:net';
 import type { SecureContext } from 'node:tls';
 import { isFailure, type Report } from '@drayage/core';
-import { Agent, type Dispatcher, Pool } from 'undici';
+import { Agent, Pool } from 'undici';
 import { guardedConnector, permitsForeign, permitsOwn } from './address.ts';
 import { type Breaker, breakerFor, type Outcome } from './breaker.ts';
+import { type BulkAnswer, type BulkParts, bulkGet } from './bulk.ts';
 import { unavailable } from './refusal.ts';
 
 const CONNECTIONS_MAX = 64;
@@ -19,12 +20,20 @@ export interface Outgoing {
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
+  /** A large body is expected: it may come through reused memory, each chunk good until the next is asked for. */
+  readonly bulk?: boolean;
+}
+
+export interface AnswerBody extends AsyncIterable<Uint8Array> {
+  destroy(): void;
+  /** Reads on to the end, or gives up. */
+  dump(options: { readonly limit: number; readonly signal: AbortSignal }): Promise<void>;
 }
 
 export interface Answer {
   readonly status: number;
-  readonly headers: Dispatcher.ResponseData['headers'];
-  readonly body: Dispatcher.ResponseData['body'];
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: AnswerBody;
   readonly url: URL;
   /** It came from another host, port or scheme than the origin's. */
   readonly foreign: boolean;
@@ -115,21 +124,54 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
   const own = new Pool(url.origin, { ...limits, connect: guardedConnector(guard, permitsOwn()) });
   const connect = guardedConnector(guard, permitsForeign(guard));
   const foreign = new Agent({ ...limits, maxOrigins: FOREIGN_HOSTS_MAX, connect });
+  let bulks = 0;
+
+  /** Undefined when the full client has to do it. */
+  async function viaBulk(request: Outgoing, isForeign: boolean, signal: AbortSignal): Promise<BulkAnswer | undefined> {
+    if (!request.bulk || bulks >= CONNECTIONS_MAX) return undefined;
+    const permits = isForeign ? permitsForeign(guard) : permitsOwn();
+    bulks += 1;
+    let isOpen = true;
+    const closed = () => {
+      if (isOpen) bulks -= 1;
+      isOpen = false;
+    };
+    const parts: BulkParts = {
+      ...request,
+      origin,
+      connector: (onread) => guardedConnector({ ...guard, onread }, permits),
+      idleMs: bodyIdleMs,
+      closed,
+    };
+    try {
+      return await bulkGet(parts, signal);
+    } catch (error) {
+      closed();
+      throw error;
+    }
+  }
+
+  async function viaPool(request: Outgoing, isForeign: boolean, signal: AbortSignal): Promise<BulkAnswer> {
+    const { statusCode, headers, body } = await (isForeign ? foreign : own).request({
+      origin: request.url.origin,
+      path: request.url.pathname + request.url.search,
+      method: request.method,
+      headers: request.headers,
+      body: request.body ?? null,
+      signal,
+    });
+    // Whoever reads the body learns of its failure; a body let go of must not fail into nowhere, which ends the process.
+    body.on('error', () => {});
+    return { status: statusCode, headers, body };
+  }
 
   return {
-    async exchange(request, signal) {
-      const isForeign = request.url.origin !== url.origin;
-      const { statusCode, headers, body } = await (isForeign ? foreign : own).request({
-        origin: request.url.origin,
-        path: request.url.pathname + request.url.search,
-        method: request.method,
-        headers: { 'user-agent': `drayage/${version}`, 'accept-encoding': 'identity', ...request.headers },
-        body: request.body ?? null,
-        signal,
-      });
-      // Whoever reads the body learns of its failure; a body let go of must not fail into nowhere, which ends the process.
-      body.on('error', () => {});
-      return { status: statusCode, headers, body, url: request.url, foreign: isForeign };
+    async exchange(asked, signal) {
+      const isForeign = asked.url.origin !== url.origin;
+      const ours = { 'user-agent': `drayage/${version}`, 'accept-encoding': 'identity' };
+      const request = { ...asked, headers: { ...ours, ...asked.headers } };
+      const answer = (await viaBulk(request, isForeign, signal)) ?? (await viaPool(request, isForeign, signal));
+      return { ...answer, url: request.url, foreign: isForeign };
     },
     queued: () => own.stats.queued,
     async destroy() {

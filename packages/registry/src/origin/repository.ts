@@ -7,6 +7,9 @@ import { passOn, referrersQuery, tagsQuery } from './pass-on.ts';
 import { unavailable } from './refusal.ts';
 import type { OriginRepository, PassedOn } from './types.ts';
 
+/** From here on a connection of its own is worth its making. */
+const BULK_BYTES_MIN = 1024 * 1024;
+
 /** Answers that tell a client what is wrong with its question. */
 const PASSED_STATUSES: readonly number[] = [400, 405, 406, 410];
 
@@ -47,7 +50,8 @@ export function repositoryOf(parts: AskerParts, report: Report): OriginRepositor
       if (span.end <= span.start) return;
       const headers = { range: `bytes=${span.start}-${span.end - 1}` };
       try {
-        const answer = await asker.ask({ what: `blobs/${digest}`, headers, allows: [206] }, signal);
+        const bulk = span.end - span.start >= BULK_BYTES_MIN;
+        const answer = await asker.ask({ what: `blobs/${digest}`, headers, bulk, allows: [206] }, signal);
         if (!answer) throw new Failure('blob_unknown', `${origin} has no ${digest} in ${parts.path}`);
         yield* bytesOf(origin, answer, span);
       } catch (error) {
