@@ -10,6 +10,8 @@ export interface Entry {
   pins: number;
   /** Its block hashes, while somebody reads it. */
   hashes: Promise<Buffer | undefined> | undefined;
+  /** Set when it was found changed: done when its file has become a draft. */
+  lost: Promise<void> | undefined;
 }
 
 /** The names and sizes of the sealed blobs, and who holds them. */
@@ -56,7 +58,7 @@ export function loadEntries(
     add(digest, size) {
       const before = entries.get(digest);
       if (before) forget(digest, before);
-      entries.set(digest, { size, usedAt: now(), pins: 0, hashes: undefined });
+      entries.set(digest, { size, usedAt: now(), pins: 0, hashes: undefined, lost: undefined });
       bytes += size;
     },
     forget,
@@ -83,7 +85,13 @@ function scan(layout: Layout, usedAt: (digest: Digest) => number | undefined): M
         const digest = parseDigest(`${algorithm}:${name}`);
         const stats = digest && statFile(layout.blob(digest));
         if (!digest || !stats) continue;
-        entries.set(digest, { size: stats.size, usedAt: usedAt(digest) ?? stats.mtimeMs, pins: 0, hashes: undefined });
+        entries.set(digest, {
+          size: stats.size,
+          usedAt: usedAt(digest) ?? stats.mtimeMs,
+          pins: 0,
+          hashes: undefined,
+          lost: undefined,
+        });
       }
     }
   }

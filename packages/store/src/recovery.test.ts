@@ -103,6 +103,32 @@ test.each<[string, (path: string) => Promise<void>]>([
   expect(await draft?.seal(never)).toBe(true);
 });
 
+test('readers that find the same change at once agree on one draft', async () => {
+  const { open, root, happenings } = await scene();
+  const bytes = randomBytes(SIZE);
+  const digest = sha256(bytes);
+  await using store = await open();
+  await store.put(digest, bytes);
+  const blobs = await Promise.all(Array.from({ length: 5 }, () => store.open(digest)));
+  await flip(layoutOf(root).blob(digest), 700_000);
+  const readAndDraft = async (blob: (typeof blobs)[number]) => {
+    await using held = blob;
+    await expect(held && readFrom(held, 0)).rejects.toSatisfy((error) => isFailure(error, 'blob_lost'));
+    expect(await store.open(digest)).toBeUndefined();
+    return store.draft(digest, SIZE);
+  };
+  const drafts = await Promise.all(blobs.map(readAndDraft));
+  expect(drafts.map((draft) => [0, 1, 2, 3].map((piece) => draft?.has(piece)))).toEqual(
+    Array.from({ length: 5 }, () => [true, true, false, true]),
+  );
+  expect(happenings.filter(({ kind }) => kind === 'corrupt')).toHaveLength(1);
+  await write(drafts[0], bytes, [2, 4]);
+  expect(await drafts[0]?.seal(never)).toBe(true);
+  for (const draft of drafts) await draft?.[Symbol.asyncDispose]();
+  await using again = await store.open(digest);
+  expect(again && (await readFrom(again, 0)).equals(bytes)).toBe(true);
+});
+
 test('a blob without its hashes is hashed as a whole before it is served', async () => {
   const { open, root } = await scene();
   const bytes = randomBytes(SIZE);

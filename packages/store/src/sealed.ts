@@ -13,7 +13,7 @@ import {
 } from '@drayage/core';
 import { checkedReader, decodeHashes, encodeHashes, hashBlocks } from './blocks.ts';
 import { demote } from './demote.ts';
-import { type Entry, loadEntries, pin } from './entries.ts';
+import { type Entries, type Entry, loadEntries, pin } from './entries.ts';
 import { isMissing, makeFolderFor, replaceFile, syncFolder } from './files.ts';
 import type { Layout } from './layout.ts';
 
@@ -42,7 +42,8 @@ export interface Sealed {
   pin(digest: Digest): () => void;
 }
 
-export function openSealed({ layout, report, usedAt, now }: SealedParts): Sealed {
+export function openSealed(parts: SealedParts): Sealed {
+  const { layout, report, usedAt, now } = parts;
   const entries = loadEntries(layout, usedAt, now);
 
   async function unlink(digest: Digest, entry: Entry): Promise<void> {
@@ -51,29 +52,7 @@ export function openSealed({ layout, report, usedAt, now }: SealedParts): Sealed
     await rm(layout.hashes(digest), { force: true });
   }
 
-  async function openEntry(digest: Digest, entry: Entry): Promise<OpenBlob | undefined> {
-    entry.usedAt = now();
-    const unpin = pin(entry);
-    try {
-      entry.hashes ??= hashesOf(layout, digest, entry.size);
-      const hashes = await entry.hashes;
-      const forget = () => entries.forget(digest, entry);
-      if (hashes) return await startReader({ layout, report, forget }, { digest, size: entry.size, hashes, unpin });
-      report({
-        kind: 'corrupt',
-        where: 'disk',
-        digest,
-        detail: 'the blob is no longer what it was; it is fetched again',
-      });
-      await unlink(digest, entry);
-    } catch (error) {
-      unpin();
-      if (!isMissing(error)) throw new Failure('disk_failed', `${shortOf(digest)} cannot be read`, { cause: error });
-      entries.forget(digest, entry);
-    }
-    unpin();
-    return undefined;
-  }
+  const opening: Opening = { ...parts, entries, unlink };
 
   async function verify(digest: Digest, entry: Entry, signal: AbortSignal): Promise<'sound' | 'corrupt'> {
     const unpin = pin(entry);
@@ -92,7 +71,7 @@ export function openSealed({ layout, report, usedAt, now }: SealedParts): Sealed
     return entry ? use(entry) : otherwise;
   };
   return {
-    open: (digest) => withEntry(digest, (entry) => openEntry(digest, entry), undefined),
+    open: (digest) => withEntry(digest, (entry) => openEntry(opening, digest, entry), undefined),
     sizeOf: (digest) => entries.get(digest)?.size,
     list: entries.list,
     bytes: entries.bytes,
@@ -117,6 +96,50 @@ export function openSealed({ layout, report, usedAt, now }: SealedParts): Sealed
   };
 }
 
+interface Opening extends SealedParts {
+  readonly entries: Entries;
+  readonly unlink: (digest: Digest, entry: Entry) => Promise<void>;
+}
+
+/** Undefined when the blob proves gone, or no longer itself. */
+async function openEntry(
+  { layout, report, now, entries, unlink }: Opening,
+  digest: Digest,
+  entry: Entry,
+): Promise<OpenBlob | undefined> {
+  // Whoever comes while it becomes a draft must not find it half way.
+  if (entry.lost !== undefined) return void (await entry.lost);
+  entry.usedAt = now();
+  const unpin = pin(entry);
+  try {
+    entry.hashes ??= hashesOf(layout, digest, entry.size);
+    const hashes = await entry.hashes;
+    const lose = async (badBlock: number) => {
+      report({ kind: 'corrupt', where: 'disk', digest, detail: `block ${badBlock} changed on the disk` });
+      await demote(layout, { digest, size: entry.size, hashes: hashes ?? Buffer.alloc(0), badBlock });
+      entries.forget(digest, entry);
+    };
+    const isLost = (badBlock: number) => {
+      entry.lost ??= lose(badBlock);
+      return entry.lost;
+    };
+    if (hashes) return await startReader(layout.blob(digest), { digest, size: entry.size, hashes, unpin, isLost });
+    report({
+      kind: 'corrupt',
+      where: 'disk',
+      digest,
+      detail: 'the blob is no longer what it was; it is fetched again',
+    });
+    await unlink(digest, entry);
+  } catch (error) {
+    unpin();
+    if (!isMissing(error)) throw new Failure('disk_failed', `${shortOf(digest)} cannot be read`, { cause: error });
+    entries.forget(digest, entry);
+  }
+  unpin();
+  return undefined;
+}
+
 interface ProvenFile {
   readonly path: string;
   readonly size: number;
@@ -138,16 +161,13 @@ interface ReaderParts {
   readonly size: number;
   readonly hashes: Buffer;
   readonly unpin: () => void;
+  /** Turns the blob into a draft, once, however many readers find it changed. */
+  readonly isLost: (badBlock: number) => Promise<void>;
 }
 
-type ReaderStore = { readonly layout: Layout; readonly report: Report; readonly forget: () => void };
-
 /** A reader of the sealed file. What it finds changed becomes a draft again, all but the changed part, and is healed from there. */
-async function startReader(
-  { layout, report, forget }: ReaderStore,
-  { digest, size, hashes, unpin }: ReaderParts,
-): Promise<OpenBlob> {
-  const handle = await open(layout.blob(digest), 'r');
+async function startReader(path: string, { digest, size, hashes, unpin, isLost }: ReaderParts): Promise<OpenBlob> {
+  const handle = await open(path, 'r');
   const readFile = checkedReader({ handle, size, hashes });
   return {
     digest,
@@ -157,9 +177,7 @@ async function startReader(
       if (offset >= size) return 0;
       const result = await readFile(into, offset, size);
       if (result.ok) return result.bytes;
-      report({ kind: 'corrupt', where: 'disk', digest, detail: `block ${result.block} changed on the disk` });
-      forget();
-      await demote(layout, { digest, size, hashes, badBlock: result.block });
+      await isLost(result.block);
       throw new Failure('blob_lost', `${shortOf(digest)} changed on the disk at byte ${result.block * BLOCK_BYTES}`);
     },
     async [Symbol.asyncDispose]() {
