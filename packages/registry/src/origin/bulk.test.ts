@@ -1,5 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer, type Socket } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { sha256 } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { type Lab, never, startLab } from './fake-lab.ts';
@@ -44,6 +45,19 @@ test.each(['http', 'https'] as const)('a large blob comes byte for byte over %s'
   await using authorities = await tempFile(CERTIFICATE);
   await using lab = startLab({ url: origin.url, caFile: authorities.path });
   expect(await read(lab)).toEqual({ bytes: BLOB.length, hash: hashOf(BLOB) });
+});
+
+test.each(['http', 'https'] as const)('a slow reader gets every byte in order over %s', async (scheme) => {
+  await using origin = await startFakeServer((_, response) => reply(response, 200, BLOB), scheme);
+  await using authorities = await tempFile(CERTIFICATE);
+  await using lab = startLab({ url: origin.url, caFile: authorities.path });
+  const hash = createHash('sha256');
+  for await (const chunk of lab.repository().read(DIGEST, { start: 0, end: BLOB.length }, never)) {
+    // Whatever comes meanwhile must not be written over what is being read.
+    await setTimeout(1);
+    hash.update(chunk);
+  }
+  expect(hash.digest('hex')).toBe(hashOf(BLOB));
 });
 
 test('a large range is asked for and comes as such', async () => {

@@ -4,11 +4,14 @@ import type { AnswerBody } from './line.ts';
 import { unavailable } from './refusal.ts';
 
 const READ_BYTES = 256 * 1024;
+/** TLS hands over a record at a time, of 16 KiB at most. */
+const TLS_READ_BYTES = 32 * 1024;
 const HEAD_BYTES_MAX = 64 * 1024;
 
-/** How a connection hands over what it reads: into one buffer, used again and again. */
+/** How a connection hands over what it reads: into a few buffers, used again and again. */
 export interface OnRead {
-  readonly buffer: Buffer;
+  /** Where the next bytes go. Asked for after each callback. */
+  readonly buffer: () => Buffer;
   readonly callback: (bytes: number) => boolean;
 }
 
@@ -30,7 +33,7 @@ export interface BulkAnswer {
 }
 
 /**
- * A GET on a connection of its own, whose body comes through one reused buffer: a chunk is good until the next is asked
+ * A GET on a connection of its own, whose body comes through reused buffers: a chunk is good until the next is asked
  * for. A client that makes a buffer per read spends more on collecting them than on reading.
  * Undefined when the answer is of a form that is left to a full HTTP client.
  */
@@ -81,8 +84,7 @@ interface Reader {
 
 async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader> {
   const { url, headers, connector, idleMs } = parts;
-  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
-  let chunk: Buffer | undefined;
+  const arrivals = reusedBuffers(url.protocol === 'https:' ? TLS_READ_BYTES : READ_BYTES);
   let over: Error | 'ended' | undefined;
   let wake: (() => void) | undefined;
   const end = (why: Error | 'ended') => {
@@ -90,12 +92,12 @@ async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader
     wake?.();
   };
   const callback = (bytes: number) => {
-    chunk = buffer.subarray(0, bytes);
+    arrivals.filled(bytes);
     wake?.();
-    // Nothing is read into the buffer until the next chunk is asked for.
+    // Asks to be left alone until the next chunk is wanted. TLS goes on all the same with what it has decrypted.
     return false;
   };
-  const socket = await connected(connector({ buffer, callback }), url, signal);
+  const socket = await connected(connector({ buffer: arrivals.next, callback }), url, signal);
   const timer = setTimeout(() => wake && close(broken('ETIMEDOUT', `nothing came for ${idleMs} ms`)), idleMs).unref();
   const onAbort = () => close(signal.reason);
   signal.addEventListener('abort', onAbort, { once: true });
@@ -115,7 +117,8 @@ async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader
   return {
     close: () => close(),
     async next() {
-      chunk = undefined;
+      const waiting = arrivals.take();
+      if (waiting !== undefined) return waiting;
       if (over === undefined) {
         const { promise, resolve } = Promise.withResolvers<void>();
         wake = resolve;
@@ -124,8 +127,40 @@ async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader
         await promise;
         wake = undefined;
       }
-      if (over instanceof Error) throw over;
+      const chunk = arrivals.take();
+      if (chunk === undefined && over instanceof Error) throw over;
       return chunk;
+    },
+  };
+}
+
+interface ReusedBuffers {
+  /** A buffer that nobody reads from. */
+  next(): Buffer;
+  /** The last one given out holds so many bytes now. */
+  filled(bytes: number): void;
+  /** What came first of what was not taken yet. The chunk taken before may be written over from now on. */
+  take(): Buffer | undefined;
+}
+
+function reusedBuffers(bufferBytes: number): ReusedBuffers {
+  const free: Buffer[] = [];
+  const waiting: { readonly buffer: Buffer; readonly bytes: number }[] = [];
+  let filling: Buffer | undefined;
+  let taken: Buffer | undefined;
+  return {
+    next() {
+      filling = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+      return filling;
+    },
+    filled(bytes) {
+      if (filling) waiting.push({ buffer: filling, bytes });
+    },
+    take() {
+      if (taken) free.push(taken);
+      const first = waiting.shift();
+      taken = first?.buffer;
+      return first?.buffer.subarray(0, first.bytes);
     },
   };
 }
