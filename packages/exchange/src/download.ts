@@ -1,0 +1,103 @@
+import { hasPiece, removePiece } from './bitmap.ts';
+import {
+  BUSY_MS,
+  HEDGES_MAX,
+  IN_FLIGHT_MAX,
+  LAST_PIECES,
+  LATE_AT_THE_END_FACTOR,
+  LATE_FACTOR,
+  LATE_MS,
+  STALL_MS,
+  TICK_MS,
+} from './limits.ts';
+import { forgetPieceOf, leaveAlone } from './links.ts';
+import { decide, inFlight, type Link, type Member, type Transfer } from './member-state.ts';
+import { pickPiece } from './picker.ts';
+import { noteMiss } from './standing.ts';
+import { cancel, endTransfer, findTransfer } from './transfers.ts';
+
+/** Makes use of a slot that a link offers, or says that there is no use for it. */
+export function takeOffer(member: Member, link: Link): void {
+  link.busyUntil = 0;
+  const piece = inFlight(member) < IN_FLIGHT_MAX ? pickPiece(member, link) : undefined;
+  if (piece === undefined) decide(member, { kind: 'decline', to: link.member, inFlight: inFlight(member) });
+  else request(member, link, piece);
+}
+
+function request(member: Member, link: Link, piece: number): void {
+  const { now } = member;
+  member.transfers.push({ link, piece, askedAt: now, heardAt: now, isHedged: false });
+  removePiece(member.open, piece);
+  decide(member, { kind: 'request', from: link.member, piece, inFlight: inFlight(member) });
+}
+
+export function noteRefusal(member: Member, transfer: Transfer, why: 'busy' | 'gone'): void {
+  const { link, piece } = transfer;
+  endTransfer(member, transfer);
+  if (why === 'busy') link.busyUntil = member.now + BUSY_MS;
+  else missed(member, link, piece);
+}
+
+/** The link claimed the piece, and did not deliver. */
+function missed(member: Member, link: Link, piece: number): void {
+  forgetPieceOf(member, link, piece);
+  if (noteMiss(member.standing, link.member, member.now)) leaveAlone(member, link, 'misses');
+}
+
+/** How long the piece took is how long others should. */
+export function learnPace(member: Member, transfer: Transfer): void {
+  const took = member.now - transfer.askedAt;
+  member.usualMs = member.usualMs === 0 ? took : 0.9 * member.usualMs + 0.1 * took;
+  member.gainedAt = member.now;
+}
+
+/** Gives up transfers that have stalled, and asks for late ones elsewhere. */
+export function watchTransfers(member: Member): void {
+  const { now, transfers } = member;
+  for (const transfer of transfers.filter(({ heardAt }) => now - heardAt > STALL_MS)) {
+    if (!transfers.includes(transfer)) continue;
+    cancel(member, transfer);
+    missed(member, transfer.link, transfer.piece);
+  }
+  for (const transfer of [...transfers]) {
+    const hedges = transfers.filter(({ isHedged }) => isHedged).length;
+    if (hedges >= HEDGES_MAX) return;
+    if (!transfer.isHedged && isLate(member, transfer)) hedge(member, transfer);
+  }
+}
+
+function isLate(member: Member, transfer: Transfer): boolean {
+  const took = member.now - transfer.askedAt;
+  const isAtEnd = member.plan.count - member.heldCount <= LAST_PIECES;
+  if (isAtEnd) return took > Math.max(TICK_MS, LATE_AT_THE_END_FACTOR * member.usualMs);
+  return took > Math.max(LATE_MS, LATE_FACTOR * member.usualMs);
+}
+
+function hedge(member: Member, transfer: Transfer): void {
+  const link = freeLink(member, transfer.piece);
+  if (!link) return;
+  transfer.isHedged = true;
+  request(member, link, transfer.piece);
+}
+
+/** A link that has the piece, has not said it is busy, and does not send us this piece already: a near one first. */
+function freeLink(member: Member, piece: number): Link | undefined {
+  let best: Link | undefined;
+  let ties = 0;
+  for (const link of member.links.values()) {
+    if (!hasPiece(link.held, piece) || member.now < link.busyUntil) continue;
+    if (best?.isNear && !link.isNear) continue;
+    if (findTransfer(member, link, piece)) continue;
+    ties = best && best.isNear === link.isNear ? ties + 1 : 1;
+    if (member.random() * ties < 1) best = link;
+  }
+  return best;
+}
+
+/** Asks for the piece that the reader has been waiting for, without waiting for an offer. */
+export function askForHead(member: Member): void {
+  const { open, head } = member;
+  if (!hasPiece(open, head) || inFlight(member) >= IN_FLIGHT_MAX) return;
+  const link = freeLink(member, head);
+  if (link) request(member, link, head);
+}

@@ -1,0 +1,221 @@
+import type { PiecePlan } from '@drayage/core';
+import { hasPiece, listPieces } from './bitmap.ts';
+import { addGuest, chooseFetcher, type Guest, type Guests, nameMembers, newGuests, removeGuest } from './guests.ts';
+import {
+  complain,
+  forgetFetcher,
+  type Ledger,
+  newLedger,
+  noteLanded,
+  noteLeased,
+  noteSeen,
+  releaseDoubtful,
+  releaseLeased,
+  takeRun,
+} from './ledger.ts';
+import {
+  LEASE_EXTEND_PIECES,
+  LEASE_QUIET_MS,
+  LEASES_MAX,
+  REPORT_MS_MIN,
+  REPORTS_PER_SECOND,
+  SUCCESSION_MS,
+  TICK_MS,
+} from './limits.ts';
+import type { HomeDecision, HomeEvent, MemberId, MemberReport, Run } from './words.ts';
+
+/** The home's side of one blob. Soft: all of it can be rebuilt from what members report. */
+export interface Home {
+  readonly plan: PiecePlan;
+  readonly random: () => number;
+  readonly guests: Guests;
+  readonly ledger: Ledger;
+  readonly holders: Set<Guest>;
+  /** No lease is given before this. */
+  quietUntil: number;
+  tickAt: number;
+  decisions: HomeDecision[];
+}
+
+export interface HomeParts {
+  readonly plan: PiecePlan;
+  readonly random: () => number;
+}
+
+export function newHome({ plan, random }: HomeParts, now: number): Home {
+  return {
+    plan,
+    random,
+    guests: newGuests(),
+    ledger: newLedger(plan.count),
+    holders: new Set(),
+    quietUntil: now,
+    tickAt: now + TICK_MS,
+    decisions: [],
+  };
+}
+
+/** Takes in one event and says what is to be done. `now` in ms, never less than before. */
+export function stepHome(home: Home, now: number, event: HomeEvent): readonly HomeDecision[] {
+  if (event.kind === 'tick') tick(home, now);
+  else if (event.kind === 'reported') noteReport(home, now, event);
+  else stepGuest(home, now, event);
+  const { decisions } = home;
+  home.decisions = [];
+  return decisions;
+}
+
+function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 'tick' | 'reported' }>): void {
+  const guest = home.guests.byId.get(event.member);
+  if (!guest) return;
+  switch (event.kind) {
+    case 'landed':
+      landed(home, guest, event.piece, now);
+      break;
+    case 'progress':
+      guest.questionedAt = 0;
+      if (event.hasProgress) guest.progressAt = now;
+      else if (othersProgress(home, guest, now)) endLease(home, guest, now);
+      break;
+    case 'returned':
+      guest.isUnfit ||= event.isRefused;
+      endLease(home, guest, now);
+      break;
+    case 'left':
+      removeGuest(home.guests, guest);
+      home.holders.delete(guest);
+      forgetFetcher(home.ledger, guest.member, now);
+      grantFree(home, now);
+      break;
+  }
+}
+
+function noteReport(home: Home, now: number, event: { readonly member: MemberId; readonly report: MemberReport }): void {
+  const { member, report } = event;
+  const { guests, ledger } = home;
+  const known = guests.byId.get(member);
+  const guest = known ?? addGuest(guests, { member, zone: report.zone, uplinkBytesPerSecond: report.uplinkBytesPerSecond }, now);
+  const reportEveryMs = Math.max(REPORT_MS_MIN, (1000 * guests.byId.size) / REPORTS_PER_SECOND);
+  if (!guest) {
+    home.decisions.push({ kind: 'answer', to: member, answer: { members: [], reportEveryMs } });
+    return;
+  }
+  guest.heardAt = now;
+  guest.isComplete = report.isComplete;
+  if (!known) welcome(home, guest, report, now);
+  noteSeen(ledger, report.seen, member, now);
+  const members = report.wantsMembers ? nameMembers(guests, guest, home.random) : [];
+  home.decisions.push({ kind: 'answer', to: member, answer: { members, reportEveryMs } });
+  if (report.lacking) noteLack(home, guest, listPieces(report.lacking), now);
+  if (!known && isFit(home, guest)) grant(home, guest, now);
+}
+
+/** A member that comes with pieces or leases had another home before: wait for the others before leasing anything. */
+function welcome(home: Home, guest: Guest, report: MemberReport, now: number): void {
+  const isSuccession = home.ledger.free === home.plan.count && report.seen.some((bits) => bits !== 0);
+  if (isSuccession) home.quietUntil = now + SUCCESSION_MS;
+  if (!report.leased) return;
+  for (const piece of listPieces(report.leased)) {
+    if (piece >= home.plan.count || hasPiece(home.ledger.taken, piece)) continue;
+    noteLeased(home.ledger, piece, guest.member, now);
+    guest.leased++;
+  }
+  if (guest.leased > 0) home.holders.add(guest);
+}
+
+/** Pieces a member cannot find: those it may fetch itself. */
+function noteLack(home: Home, guest: Guest, lacking: readonly number[], now: number): void {
+  for (const piece of lacking) {
+    if (piece >= home.plan.count) return;
+    const fetcher = home.guests.byId.get(home.ledger.fetchers[piece] ?? guest.member);
+    if (complain(home.ledger, piece, now) && fetcher && fetcher !== guest) fetcher.isUnfit = true;
+  }
+  const [first] = lacking.filter((piece) => !hasPiece(home.ledger.taken, piece));
+  if (first !== undefined && !guest.isUnfit) grant(home, guest, now, first);
+}
+
+/** Whether a member is fast enough to fetch for all. Slow ones come into it only when nobody else is there. */
+function isFit(home: Home, guest: Guest): boolean {
+  if (guest.isUnfit) return false;
+  let best = 0;
+  let uplink = 0;
+  for (const holder of home.holders) {
+    best = Math.max(best, holder.pace);
+    uplink = Math.max(uplink, holder.uplinkBytesPerSecond);
+  }
+  return 2 * guest.uplinkBytesPerSecond >= uplink && (guest.pace === 0 || 3 * guest.pace >= best);
+}
+
+function grant(home: Home, guest: Guest, now: number, from?: number): Run | undefined {
+  if (now < home.quietUntil) return undefined;
+  if (!home.holders.has(guest) && home.holders.size >= LEASES_MAX) return undefined;
+  const run = takeRun(home.ledger, guest.member, now, from);
+  if (!run) return undefined;
+  if (guest.leased === 0) {
+    guest.leasedAt = now;
+    guest.progressAt = now;
+    guest.questionedAt = 0;
+  }
+  guest.leased += run.end - run.start;
+  home.holders.add(guest);
+  home.decisions.push({ kind: 'lease', to: guest.member, run });
+  return run;
+}
+
+/** Gives what is free to members that are not fetching yet. */
+function grantFree(home: Home, now: number): void {
+  while (home.ledger.free > 0 && home.holders.size < LEASES_MAX && now >= home.quietUntil) {
+    const guest = chooseFetcher(home.guests, home.random);
+    if (!guest || !grant(home, guest, now)) return;
+  }
+}
+
+function landed(home: Home, guest: Guest, piece: number, now: number): void {
+  const { ledger } = home;
+  if (piece >= home.plan.count || hasPiece(ledger.landed, piece)) return;
+  const isOwn = hasPiece(ledger.taken, piece) && ledger.fetchers[piece] === guest.member;
+  noteLanded(ledger, piece, guest.member, now);
+  guest.progressAt = now;
+  if (!isOwn || guest.leased === 0) return;
+  guest.leased--;
+  const pace = 1000 / Math.max(1, now - guest.leasedAt);
+  guest.pace = guest.pace === 0 ? pace : 0.7 * guest.pace + 0.3 * pace;
+  guest.leasedAt = now;
+  if (guest.leased <= LEASE_EXTEND_PIECES && isFit(home, guest)) grant(home, guest, now);
+  if (guest.leased > 0) return;
+  home.holders.delete(guest);
+  grantFree(home, now);
+  // A slow one, for want of others.
+  if (home.holders.size === 0 && !guest.isUnfit) grant(home, guest, now);
+}
+
+/** Whether the origin serves somebody else: then one that gets nothing is the one in trouble. */
+function othersProgress(home: Home, guest: Guest, now: number): boolean {
+  for (const holder of home.holders) {
+    if (holder !== guest && now - holder.progressAt < 2 * LEASE_QUIET_MS) return true;
+  }
+  return false;
+}
+
+function endLease(home: Home, guest: Guest, now: number): void {
+  releaseLeased(home.ledger, guest.member);
+  guest.leased = 0;
+  home.holders.delete(guest);
+  home.decisions.push({ kind: 'withdraw', from: guest.member });
+  grantFree(home, now);
+}
+
+function tick(home: Home, now: number): void {
+  home.tickAt = now + TICK_MS;
+  for (const guest of [...home.holders]) {
+    if (guest.questionedAt > 0 && now - guest.questionedAt >= LEASE_QUIET_MS) {
+      guest.isUnfit = true;
+      endLease(home, guest, now);
+    } else if (guest.questionedAt === 0 && now - guest.progressAt >= LEASE_QUIET_MS) {
+      guest.questionedAt = now;
+      home.decisions.push({ kind: 'question', to: guest.member });
+    }
+  }
+  releaseDoubtful(home.ledger, now);
+  grantFree(home, now);
+}

@@ -1,0 +1,136 @@
+import { addPiece, type Bitmap, emptyBitmap, hasPiece } from './bitmap.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX } from './limits.ts';
+import { NOBODY } from './member-state.ts';
+import type { MemberId, Run } from './words.ts';
+
+/** What a home knows of the pieces of one blob: which may be fetched, which are being fetched, which have come. */
+export interface Ledger {
+  readonly count: number;
+  /** Leased or landed: not to be leased. */
+  readonly taken: Bitmap;
+  readonly landed: Bitmap;
+  /** Seen with somebody else than the one who fetched it. */
+  readonly spread: Bitmap;
+  /** Who fetches or fetched a piece. */
+  readonly fetchers: Int32Array;
+  readonly changedAt: Float64Array;
+  readonly complaints: Uint8Array;
+  /** No piece before this one is free. */
+  firstFree: number;
+  free: number;
+}
+
+export function newLedger(count: number): Ledger {
+  return {
+    count,
+    taken: emptyBitmap(count),
+    landed: emptyBitmap(count),
+    spread: emptyBitmap(count),
+    fetchers: new Int32Array(count).fill(NOBODY),
+    changedAt: new Float64Array(count),
+    complaints: new Uint8Array(count),
+    firstFree: 0,
+    free: count,
+  };
+}
+
+/** The next pieces to fetch, in order of the blob, marked as leased. Short runs keep the leases of a small blob alike. */
+export function takeRun(ledger: Ledger, member: MemberId, now: number, from?: number): Run | undefined {
+  if (ledger.free === 0) return undefined;
+  while (ledger.firstFree < ledger.count && hasPiece(ledger.taken, ledger.firstFree)) ledger.firstFree++;
+  const start = from !== undefined && !hasPiece(ledger.taken, from) ? from : ledger.firstFree;
+  const most = Math.max(1, Math.min(LEASE_PIECES_MAX, ledger.count >>> 6));
+  let end = start;
+  while (end < ledger.count && end - start < most && !hasPiece(ledger.taken, end)) {
+    noteLeased(ledger, end, member, now);
+    end++;
+  }
+  return { start, end };
+}
+
+export function noteLeased(ledger: Ledger, piece: number, member: MemberId, now: number): void {
+  take(ledger, piece);
+  ledger.fetchers[piece] = member;
+  ledger.changedAt[piece] = now;
+}
+
+export function noteLanded(ledger: Ledger, piece: number, member: MemberId, now: number): void {
+  take(ledger, piece);
+  if (hasPiece(ledger.landed, piece)) return;
+  addPiece(ledger.landed, piece);
+  ledger.fetchers[piece] = member;
+  ledger.changedAt[piece] = now;
+}
+
+/** Pieces that a member or one of its links has. */
+export function noteSeen(ledger: Ledger, seen: Bitmap, member: MemberId, now: number): void {
+  for (let word = 0; word < ledger.spread.length; word++) {
+    let news = (seen[word] ?? 0) & ~((ledger.spread[word] ?? 0) & (ledger.landed[word] ?? 0));
+    for (; news !== 0; news &= news - 1) {
+      const piece = (word << 5) + 31 - Math.clz32(news & -news);
+      if (piece >= ledger.count) return;
+      const isLeased = hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
+      // A lease speaks for itself: its holder says when the piece has landed.
+      if (isLeased) continue;
+      if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
+      noteLanded(ledger, piece, member, now);
+    }
+  }
+}
+
+/** Frees what a member has not fetched, and puts in doubt what only it had. */
+export function forgetFetcher(ledger: Ledger, member: MemberId, now: number): void {
+  for (let piece = 0; piece < ledger.count; piece++) {
+    if (ledger.fetchers[piece] !== member || hasPiece(ledger.spread, piece)) continue;
+    if (hasPiece(ledger.landed, piece)) {
+      ledger.fetchers[piece] = NOBODY;
+      ledger.changedAt[piece] = now;
+    } else release(ledger, piece);
+  }
+}
+
+/** Frees what a member was to fetch and has not. */
+export function releaseLeased(ledger: Ledger, member: MemberId): void {
+  for (let piece = 0; piece < ledger.count; piece++) {
+    const isLeased = hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
+    if (isLeased && ledger.fetchers[piece] === member) release(ledger, piece);
+  }
+}
+
+/** Frees pieces that nobody showed since the only member known to have them went away. */
+export function releaseDoubtful(ledger: Ledger, now: number): void {
+  for (let piece = 0; piece < ledger.count; piece++) {
+    const isOrphan = ledger.fetchers[piece] === NOBODY && hasPiece(ledger.landed, piece);
+    if (!isOrphan || hasPiece(ledger.spread, piece)) continue;
+    if (now - (ledger.changedAt[piece] ?? 0) >= DOUBT_MS) release(ledger, piece);
+  }
+}
+
+/**
+ * A member looked for the piece in vain. Freed when nobody but its fetcher was ever seen to have it, or when the
+ * complaints do not end. True when it was freed; then its fetcher did not keep its word.
+ */
+export function complain(ledger: Ledger, piece: number, now: number): boolean {
+  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return false;
+  const complaints = (ledger.complaints[piece] ?? 0) + 1;
+  ledger.complaints[piece] = complaints;
+  if (hasPiece(ledger.spread, piece) && complaints < COMPLAINTS_MAX) return false;
+  release(ledger, piece);
+  return true;
+}
+
+function take(ledger: Ledger, piece: number): void {
+  if (hasPiece(ledger.taken, piece)) return;
+  addPiece(ledger.taken, piece);
+  ledger.free--;
+}
+
+function release(ledger: Ledger, piece: number): void {
+  const word = piece >>> 5;
+  const others = ~(1 << (piece & 31));
+  for (const bits of [ledger.taken, ledger.landed, ledger.spread]) bits[word] = (bits[word] ?? 0) & others;
+  ledger.fetchers[piece] = NOBODY;
+  ledger.complaints[piece] = 0;
+  ledger.free++;
+  ledger.firstFree = Math.min(ledger.firstFree, piece);
+}
