@@ -60,7 +60,7 @@ function act(world: World, host: Host, decision: MemberDecision): void {
       send(world, host, decision.link, { kind: 'unlinked', link });
       break;
     case 'offer':
-      send(world, host, decision.to, { kind: 'offered', link });
+      send(world, host, decision.to, { kind: 'offered', link, insists: decision.insists });
       break;
     case 'decline':
       send(world, host, decision.to, { kind: 'declined', link, inFlight: decision.inFlight });

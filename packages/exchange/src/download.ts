@@ -3,6 +3,7 @@ import {
   BUSY_MS,
   HEDGES_MAX,
   IN_FLIGHT_MAX,
+  IN_FLIGHT_USUAL,
   LAST_PIECES,
   LATE_AT_THE_END_FACTOR,
   LATE_FACTOR,
@@ -17,9 +18,10 @@ import { noteMiss } from './standing.ts';
 import { cancel, endTransfer, findTransfer } from './transfers.ts';
 
 /** Makes use of a slot that a link offers, or says that there is no use for it. */
-export function takeOffer(member: Member, link: Link): void {
+export function takeOffer(member: Member, link: Link, insists: boolean): void {
   link.busyUntil = 0;
-  const piece = inFlight(member) < IN_FLIGHT_MAX ? pickPiece(member, link) : undefined;
+  const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
+  const piece = inFlight(member) < most ? pickPiece(member, link) : undefined;
   if (piece === undefined) decide(member, { kind: 'decline', to: link.member, inFlight: inFlight(member) });
   else request(member, link, piece);
 }

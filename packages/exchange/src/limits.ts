@@ -4,7 +4,9 @@ export const LINKS_WANTED = 12;
 export const LINKS_OPENED_FIRST = 8;
 /** Links beyond which a member refuses another. */
 export const LINKS_MAX = 24;
-/** Pieces a member has asked for and not yet got, over all its links. */
+/** Pieces a member has asked for and not yet got, over all its links: as many as uploaders have slots, or some wait. */
+export const IN_FLIGHT_USUAL = 4;
+/** The same, for uploaders that would otherwise idle. */
 export const IN_FLIGHT_MAX = 8;
 /** Uploads at a time of a member whose uplink is like that of its links. */
 export const SLOTS = 4;

@@ -26,7 +26,8 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     inFlight: 0,
     servedAt: 0,
     offeredAt: 0,
-    isSated: false,
+    declined: 'nothing',
+    isInsisted: false,
     busyUntil: 0,
   };
   member.links.set(other, link);
@@ -61,7 +62,7 @@ export function noteHave(member: Member, link: Link, pieces: readonly number[]):
     addPiece(link.held, piece);
     count(member, link, piece, 1);
   }
-  link.isSated = false;
+  link.declined = 'nothing';
   if (isIdle(member, link)) removeIdle(member, link);
   else if (member.uploading + member.offers < member.slots) offerSlots(member);
 }
@@ -92,10 +93,11 @@ export function leaveAlone(member: Member, link: Link, why: 'lie' | 'misses'): v
   decide(member, { kind: 'unlink', link: link.member, why: 'quarantine' });
 }
 
-/** News for the links: goes out with what else there is in a moment. */
+/** News for the links: goes out with what else there is in a moment, or at once while our uplink idles for want of it. */
 export function tellLater(member: Member, piece: number): void {
   member.untold.push(piece);
-  if (member.untold.length === 1) member.tellAt = member.now + HAVE_EVERY_MS;
+  const isIdle = 2 * member.uploading < member.slots;
+  member.tellAt = Math.min(member.tellAt, isIdle ? member.now : member.now + HAVE_EVERY_MS);
 }
 
 /** Tells the links what is new, and offers it. */
@@ -105,7 +107,7 @@ export function tell(member: Member): void {
   member.tellAt = Number.POSITIVE_INFINITY;
   const to: MemberId[] = [];
   for (const link of member.links.values()) {
-    link.isSated = false;
+    link.declined = 'nothing';
     if (link.heldCount < member.plan.count) to.push(link.member);
   }
   for (const piece of pieces) addPiece(member.told, piece);

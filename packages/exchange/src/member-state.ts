@@ -20,8 +20,10 @@ export interface Link {
   servedAt: number;
   /** When we offered it a slot; 0 when no offer is open. */
   offeredAt: number;
-  /** It had no use for our last offer, and nothing has changed since. */
-  isSated: boolean;
+  /** What it had no use for since something last changed: an offer, or one that we insisted on. */
+  declined: 'nothing' | 'offer' | 'all';
+  /** We insist on the open offer. */
+  isInsisted: boolean;
   busyUntil: number;
 }
 

@@ -52,7 +52,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
       for (const piece of event.pieces) forgetPieceOf(member, link, piece);
       break;
     case 'offered':
-      takeOffer(member, link);
+      takeOffer(member, link, event.insists);
       break;
     case 'declined':
       noteDecline(member, link, event.inFlight);

@@ -1,23 +1,32 @@
 import { hasMoreThan, hasPiece } from './bitmap.ts';
-import { IN_FLIGHT_MAX, OFFER_MS, SLOTS, SLOTS_MAX } from './limits.ts';
+import { IN_FLIGHT_MAX, IN_FLIGHT_USUAL, OFFER_MS, SLOTS, SLOTS_MAX } from './limits.ts';
 import { decide, type Link, type Member } from './member-state.ts';
 
-/** Offers free slots to the links that can use them: the one with the fewest transfers in flight first. */
+/**
+ * Offers free slots to the links that can use them: the one with the fewest transfers in flight first. A link that has
+ * enough is left alone, unless most of our slots are free.
+ */
 export function offerSlots(member: Member): void {
   while (member.uploading + member.offers < member.slots) {
-    const link = nextServed(member);
+    const mayInsist = 2 * (member.uploading + member.offers) < member.slots;
+    const usual = nextServed(member, false);
+    const link = usual ?? (mayInsist ? nextServed(member, true) : undefined);
     if (!link) return;
+    const insists = usual === undefined;
     link.offeredAt = member.now;
+    link.isInsisted = insists;
     member.offers++;
-    decide(member, { kind: 'offer', to: link.member });
+    decide(member, { kind: 'offer', to: link.member, insists });
   }
 }
 
 /** Ties go to the nearer, then to the one that was served least recently. */
-function nextServed(member: Member): Link | undefined {
+function nextServed(member: Member, insists: boolean): Link | undefined {
+  const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
   let best: Link | undefined;
   for (const link of member.links.values()) {
-    if (link.offeredAt > 0 || link.isSated || link.inFlight >= IN_FLIGHT_MAX) continue;
+    if (link.offeredAt > 0 || link.inFlight >= most) continue;
+    if (link.declined === 'all' || (link.declined === 'offer' && !insists)) continue;
     if (best && !goesBefore(link, best)) continue;
     if (hasMoreThan(member.told, link.held)) best = link;
   }
@@ -50,7 +59,7 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
   member.uploads.set(to, pieces);
   member.uploading++;
   link.servedAt = member.now;
-  link.isSated = false;
+  link.declined = 'nothing';
   decide(member, { kind: 'serve', to, piece, attestation: { hash, author: member.authors[piece] ?? member.self } });
 }
 
@@ -69,7 +78,7 @@ export function endUpload(member: Member, link: Link, piece: number): void {
 export function noteDecline(member: Member, link: Link, inFlight: number): void {
   closeOffer(member, link);
   link.inFlight = inFlight;
-  link.isSated = true;
+  link.declined = link.isInsisted ? 'all' : 'offer';
   offerSlots(member);
 }
 
@@ -78,9 +87,9 @@ export function expireOffers(member: Member): void {
   for (const link of member.links.values()) {
     if (link.offeredAt > 0 && member.now - link.offeredAt > OFFER_MS) {
       closeOffer(member, link);
-      link.isSated = true;
+      link.declined = 'all';
     } else {
-      link.isSated = false;
+      link.declined = 'nothing';
     }
   }
 }

@@ -34,8 +34,8 @@ export type MemberEvent =
   | { readonly kind: 'have'; readonly link: MemberId; readonly pieces: readonly number[]; readonly inFlight: number }
   /** The link no longer has these. */
   | { readonly kind: 'lost'; readonly link: MemberId; readonly pieces: readonly number[] }
-  /** The link has a slot free for us. */
-  | { readonly kind: 'offered'; readonly link: MemberId }
+  /** The link has a slot free for us; it insists when its uplink would idle otherwise. */
+  | { readonly kind: 'offered'; readonly link: MemberId; readonly insists: boolean }
   /** The link has no use for our offer. */
   | { readonly kind: 'declined'; readonly link: MemberId; readonly inFlight: number }
   | { readonly kind: 'asked'; readonly link: MemberId; readonly piece: number; readonly inFlight: number }
@@ -74,7 +74,7 @@ export type MemberEvent =
 export type MemberDecision =
   | { readonly kind: 'link'; readonly to: MemberId }
   | { readonly kind: 'unlink'; readonly link: MemberId; readonly why: 'full' | 'done' | 'quarantine' }
-  | { readonly kind: 'offer'; readonly to: MemberId }
+  | { readonly kind: 'offer'; readonly to: MemberId; readonly insists: boolean }
   | { readonly kind: 'decline'; readonly to: MemberId; readonly inFlight: number }
   | { readonly kind: 'request'; readonly from: MemberId; readonly piece: number; readonly inFlight: number }
   | { readonly kind: 'cancel'; readonly from: MemberId; readonly piece: number }
