@@ -24,7 +24,8 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     held: held.slice(),
     heldCount: 0,
     inFlight: 0,
-    servedAt: 0,
+    // Those never served come first, in an order that differs from member to member.
+    servedAt: -member.random(),
     offeredAt: 0,
     declined: 'nothing',
     isInsisted: false,
