@@ -4,6 +4,7 @@ import {
   type MemberDecision,
   type MemberEvent,
   type MemberId,
+  type MemberReport,
   newHome,
   type Run,
   stepHome,
@@ -29,7 +30,7 @@ function homeEvent(host: Host, decision: HomeTalk): HomeEvent | undefined {
   const member = host.id;
   switch (decision.kind) {
     case 'report':
-      return { kind: 'reported', member, report: decision.report };
+      return { kind: 'reported', member, report: reportOf(host, decision.report) };
     case 'landed':
       return { kind: 'landed', member, piece: decision.piece };
     case 'answer':
@@ -38,6 +39,10 @@ function homeEvent(host: Host, decision: HomeTalk): HomeEvent | undefined {
     case 'give back':
       return { kind: 'returned', member, isRefused: decision.isRefused };
   }
+}
+
+function reportOf({ vice }: Host, report: MemberReport): MemberReport {
+  return vice === 'claims' ? { ...report, held: report.held.slice().fill(0xffffffff) } : report;
 }
 
 /** Says that pieces are here that never were. */

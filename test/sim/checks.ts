@@ -44,7 +44,7 @@ export function checkEnd(world: World): void {
     violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
   }
   const isClean =
-    scenario.dying + scenario.liars + scenario.mute + scenario.homeDeaths + scenario.refused === 0 &&
+    scenario.dying + scenario.liars + scenario.forgers + scenario.mute + scenario.homeDeaths + scenario.refused === 0 &&
     scenario.holderDeathAt === 0 &&
     scenario.outageTo === 0;
   if (isClean && tally.originBytes > scenario.size) {

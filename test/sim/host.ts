@@ -50,12 +50,7 @@ export function castHosts(scenario: Scenario, plan: PiecePlan, chance: Chance): 
   const order = shuffle(count, chance);
   const slow = new Set(order.slice(0, Math.floor(count * scenario.slow)));
   const dying = new Set(order.slice(count - Math.floor(count * scenario.dying)));
-  const vicious = shuffle(count, chance);
-  const vices = new Map<number, Vice>();
-  for (let index = 0; index < scenario.liars; index++) vices.set(vicious[index] ?? 0, LIES[index % LIES.length] ?? 'flips');
-  for (let index = 0; index < scenario.mute; index++) {
-    vices.set(vicious[scenario.liars + index] ?? 0, SILENCES[index % SILENCES.length] ?? 'mute');
-  }
+  const vices = castVices(scenario, chance);
   const refused = new Set(shuffle(count, chance).slice(0, scenario.refused));
   const homes = shuffle(count, chance).slice(0, 3);
 
@@ -106,4 +101,18 @@ export function castHosts(scenario: Scenario, plan: PiecePlan, chance: Chance): 
     if (host) host.diesAt = Math.min(host.diesAt, 1000 * scenario.homeDeathAt + 300 * index);
   });
   return { hosts, uplinks, downlinks, limitMs };
+}
+
+function castVices({ hosts, liars, forgers, mute }: Scenario, chance: Chance): Map<number, Vice> {
+  const cast: (Vice | undefined)[] = [
+    ...Array.from({ length: liars }, (_, index) => LIES[index % LIES.length]),
+    ...Array.from({ length: forgers }, (): Vice => 'forges'),
+    ...Array.from({ length: mute }, (_, index) => SILENCES[index % SILENCES.length]),
+  ];
+  const vices = new Map<number, Vice>();
+  shuffle(hosts, chance).forEach((id, index) => {
+    const vice = cast[index];
+    if (vice) vices.set(id, vice);
+  });
+  return vices;
 }

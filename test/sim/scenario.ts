@@ -16,6 +16,8 @@ export interface Scenario {
   readonly dying: number;
   /** Numbers of hosts. */
   readonly liars: number;
+  /** Liars whose lie only the whole digest shows. */
+  readonly forgers: number;
   readonly mute: number;
   /** Homes that die, the first choice first, and when. */
   readonly homeDeaths: number;
@@ -43,6 +45,7 @@ export const PLAIN: Scenario = {
   slow: 0,
   dying: 0,
   liars: 0,
+  forgers: 0,
   mute: 0,
   homeDeaths: 0,
   homeDeathAt: 0,
@@ -67,7 +70,7 @@ export type Vice =
   /** Does everything at 1 KiB a second. */
   | 'dribbles';
 
-export const LIES: readonly Vice[] = ['flips', 'claims', 'forges'];
+export const LIES: readonly Vice[] = ['flips', 'claims'];
 export const SILENCES: readonly Vice[] = ['mute', 'dribbles'];
 
 /** The time a perfect swarm needs, in seconds. */

@@ -25,11 +25,6 @@ export function removePiece(bits: Bitmap, piece: number): void {
   bits[word] = (bits[word] ?? 0) & ~(1 << (piece & 31));
 }
 
-/** Adds to `bits` whatever `others` has. */
-export function addAll(bits: Bitmap, others: Bitmap): void {
-  for (let word = 0; word < bits.length; word++) bits[word] = (bits[word] ?? 0) | (others[word] ?? 0);
-}
-
 /** Whether `bits` has a piece that `others` lacks. */
 export function hasMoreThan(bits: Bitmap, others: Bitmap): boolean {
   for (let word = 0; word < bits.length; word++) if ((bits[word] ?? 0) & ~(others[word] ?? 0)) return true;

@@ -28,7 +28,7 @@ export function takeOffer(member: Member, link: Link, insists: boolean): void {
 
 function request(member: Member, link: Link, piece: number): void {
   const { now } = member;
-  member.transfers.push({ link, piece, askedAt: now, heardAt: now, isHedged: false });
+  member.transfers.push({ link, piece, askedAt: now, heardAt: now });
   removePiece(member.open, piece);
   decide(member, { kind: 'request', from: link.member, piece, inFlight: inFlight(member) });
 }
@@ -56,30 +56,51 @@ export function learnPace(member: Member, transfer: Transfer): void {
 /** Gives up transfers that have stalled, and asks for late ones elsewhere. */
 export function watchTransfers(member: Member): void {
   const { now, transfers } = member;
-  for (const transfer of transfers.filter(({ heardAt }) => now - heardAt > STALL_MS)) {
-    if (!transfers.includes(transfer)) continue;
-    cancel(member, transfer);
-    missed(member, transfer.link, transfer.piece);
-  }
   for (const transfer of [...transfers]) {
-    const hedges = transfers.filter(({ isHedged }) => isHedged).length;
-    if (hedges >= HEDGES_MAX) return;
-    if (!transfer.isHedged && isLate(member, transfer)) hedge(member, transfer);
+    // An earlier one may have taken its link with it.
+    if (!transfers.includes(transfer)) continue;
+    if (now - transfer.heardAt > STALL_MS) giveUp(member, transfer);
+    else if (isLate(member, transfer)) hedge(member, transfer);
   }
 }
 
-function isLate(member: Member, transfer: Transfer): boolean {
-  const took = member.now - transfer.askedAt;
-  const isAtEnd = member.plan.count - member.heldCount <= LAST_PIECES;
-  if (isAtEnd) return took > Math.max(TICK_MS, LATE_AT_THE_END_FACTOR * member.usualMs);
-  return took > Math.max(LATE_MS, LATE_FACTOR * member.usualMs);
+function giveUp(member: Member, transfer: Transfer): void {
+  cancel(member, transfer);
+  missed(member, transfer.link, transfer.piece);
 }
 
+/** Worth asking elsewhere: for the last few pieces sooner than usual. */
+function isLate(member: Member, transfer: Transfer): boolean {
+  const isAtEnd = member.plan.count - member.heldCount <= LAST_PIECES;
+  if (!isAtEnd) return isOverdue(member, transfer);
+  return member.now - transfer.askedAt > Math.max(TICK_MS, LATE_AT_THE_END_FACTOR * member.usualMs);
+}
+
+/** So late that the link is to blame. */
+function isOverdue(member: Member, { askedAt }: Transfer): boolean {
+  return member.now - askedAt > Math.max(LATE_MS, LATE_FACTOR * member.usualMs);
+}
+
+/** Asks for the piece a second time. When that is late as well, the older of the two makes room. */
 function hedge(member: Member, transfer: Transfer): void {
-  const link = freeLink(member, transfer.piece);
-  if (!link) return;
-  transfer.isHedged = true;
-  request(member, link, transfer.piece);
+  const { piece } = transfer;
+  const [older, newer] = member.transfers.filter((one) => one.piece === piece);
+  if (newer && older === transfer && isOverdue(member, newer)) giveUp(member, transfer);
+  else if (newer || countHedges(member) >= HEDGES_MAX) return;
+  const link = freeLink(member, piece);
+  if (link) request(member, link, piece);
+}
+
+function countHedges({ transfers }: Member): number {
+  return transfers.length - new Set(transfers.map(({ piece }) => piece)).size;
+}
+
+/** The piece came another way. Those that were overdue with it have failed us. */
+export function settleRace(member: Member, piece: number): void {
+  for (const other of member.transfers.filter((transfer) => transfer.piece === piece)) {
+    if (isOverdue(member, other)) giveUp(member, other);
+    else cancel(member, other);
+  }
 }
 
 /** A link that has the piece, has not said it is busy, and does not send us this piece already: a near one first. */

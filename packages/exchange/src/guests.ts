@@ -15,8 +15,10 @@ export interface Guest {
   questionedAt: number;
   /** Pieces a second it fetched from the origin; 0 when unknown. */
   pace: number;
-  /** It did not keep its word, or the origin will not have it. */
-  isUnfit: boolean;
+  /** The origin will not have it. */
+  isRefused: boolean;
+  /** How often it did not do what its lease was for. */
+  lapses: number;
   /** Its place in the list of its zone. */
   place: number;
 }
@@ -49,7 +51,8 @@ export function addGuest(
     progressAt: now,
     questionedAt: 0,
     pace: 0,
-    isUnfit: false,
+    isRefused: false,
+    lapses: 0,
     place: zone.length,
   };
   zone.push(guest);
@@ -109,13 +112,18 @@ function shuffled(guests: readonly Guest[], random: () => number): MemberId[] {
   return members;
 }
 
-/** Somebody to fetch from the origin: of a few at random the one with the fastest uplink that is fit and not at it already. */
+/** Somebody to fetch from the origin: of a few at random the most reliable, then the fastest, that is not at it already. */
 export function chooseFetcher(guests: Guests, random: () => number): Guest | undefined {
   let best: Guest | undefined;
   for (const member of sample([...guests.zones.values()], 2 * MEMBERS_NAMED_MAX, random)) {
     const guest = guests.byId.get(member);
-    if (!guest || guest.isUnfit || guest.leased > 0 || guest.isComplete) continue;
-    if (!best || guest.uplinkBytesPerSecond > best.uplinkBytesPerSecond) best = guest;
+    if (!guest || guest.isRefused || guest.leased > 0 || guest.isComplete) continue;
+    if (!best || goesBefore(guest, best)) best = guest;
   }
   return best;
+}
+
+function goesBefore(guest: Guest, other: Guest): boolean {
+  if (guest.lapses !== other.lapses) return guest.lapses < other.lapses;
+  return guest.uplinkBytesPerSecond > other.uplinkBytesPerSecond;
 }

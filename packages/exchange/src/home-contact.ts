@@ -1,5 +1,5 @@
-import { addAll, addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
-import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS, LACK_MS_MAX, LINKS_WANTED, REPORT_MS_MIN } from './limits.ts';
+import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
+import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS, LACK_MS_MAX, LINKS_WANTED, REPORT_MS_MIN, REPORT_SEALED_MS } from './limits.ts';
 import { openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
 import { fetchAlone, isLacking } from './origin-run.ts';
@@ -42,15 +42,14 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
   // The home names the best first; candidates are taken from the end.
   member.candidates = [...answer.members].reverse();
   openLinks(member);
-  home.reportAt = now + (wantsMembers(member) ? REPORT_MS_MIN : Math.max(REPORT_MS_MIN, answer.reportEveryMs));
+  const waitMs = wantsMembers(member) ? LACK_MS : Math.max(REPORT_MS_MIN, answer.reportEveryMs);
+  home.reportAt = now + (member.isSealed ? Math.max(REPORT_SEALED_MS, waitMs) : waitMs);
 }
 
 function report(member: Member, lacking: Bitmap | undefined): void {
   const { home, held, plan, origin, zone, uplinkBytesPerSecond } = member;
   const to = homeOf(member);
   if (to === undefined) return;
-  const seen = held.slice();
-  for (const link of member.links.values()) addAll(seen, link.held);
   const leased = origin.queue.length > 0 ? emptyBitmap(plan.count) : undefined;
   if (leased) for (const piece of origin.queue) addPiece(leased, piece);
   home.askedAt = member.now;
@@ -58,7 +57,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
     kind: 'report',
     home: to,
     report: {
-      seen,
+      held: held.slice(),
       lacking,
       leased,
       wantsMembers: wantsMembers(member),

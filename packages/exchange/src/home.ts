@@ -3,24 +3,30 @@ import { hasPiece, listPieces } from './bitmap.ts';
 import { addGuest, chooseFetcher, type Guest, type Guests, nameMembers, newGuests, removeGuest } from './guests.ts';
 import {
   complain,
+  countUnseen,
   forgetFetcher,
   type Ledger,
+  listDoubtful,
   newLedger,
+  noteHeld,
   noteLanded,
   noteLeased,
-  noteSeen,
   releaseDoubtful,
   releaseLeased,
+  releaseUnseen,
   takeRun,
 } from './ledger.ts';
 import {
   LEASE_EXTEND_PIECES,
+  LEASE_HOPELESS_FACTOR,
+  LEASE_HOPELESS_MS,
   LEASE_QUIET_MS,
   LEASES_MAX,
   REPORT_MS_MIN,
   REPORTS_PER_SECOND,
   SUCCESSION_MS,
   TICK_MS,
+  UNSEEN_PIECES_MAX,
 } from './limits.ts';
 import type { HomeDecision, HomeEvent, MemberId, MemberReport, Run } from './words.ts';
 
@@ -31,6 +37,8 @@ export interface Home {
   readonly guests: Guests;
   readonly ledger: Ledger;
   readonly holders: Set<Guest>;
+  /** How long a piece usually takes from the origin; 0 when unknown. */
+  usualMs: number;
   /** No lease is given before this. */
   quietUntil: number;
   tickAt: number;
@@ -49,6 +57,7 @@ export function newHome({ plan, random }: HomeParts, now: number): Home {
     guests: newGuests(),
     ledger: newLedger(plan.count),
     holders: new Set(),
+    usualMs: 0,
     quietUntil: now,
     tickAt: now + TICK_MS,
     decisions: [],
@@ -78,7 +87,7 @@ function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 't
       else if (othersProgress(home, guest, now)) endLease(home, guest, now);
       break;
     case 'returned':
-      guest.isUnfit ||= event.isRefused;
+      guest.isRefused ||= event.isRefused;
       endLease(home, guest, now);
       break;
     case 'left':
@@ -103,7 +112,7 @@ function noteReport(home: Home, now: number, event: { readonly member: MemberId;
   guest.heardAt = now;
   guest.isComplete = report.isComplete;
   if (!known) welcome(home, guest, report, now);
-  noteSeen(ledger, report.seen, member, now);
+  if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
   const members = report.wantsMembers ? nameMembers(guests, guest, home.random) : [];
   home.decisions.push({ kind: 'answer', to: member, answer: { members, reportEveryMs } });
   if (report.lacking) noteLack(home, guest, listPieces(report.lacking), now);
@@ -112,7 +121,7 @@ function noteReport(home: Home, now: number, event: { readonly member: MemberId;
 
 /** A member that comes with pieces or leases had another home before: wait for the others before leasing anything. */
 function welcome(home: Home, guest: Guest, report: MemberReport, now: number): void {
-  const isSuccession = home.ledger.free === home.plan.count && report.seen.some((bits) => bits !== 0);
+  const isSuccession = home.ledger.free === home.plan.count && report.held.some((bits) => bits !== 0);
   if (isSuccession) home.quietUntil = now + SUCCESSION_MS;
   if (!report.leased) return;
   for (const piece of listPieces(report.leased)) {
@@ -128,15 +137,21 @@ function noteLack(home: Home, guest: Guest, lacking: readonly number[], now: num
   for (const piece of lacking) {
     if (piece >= home.plan.count) return;
     const fetcher = home.guests.byId.get(home.ledger.fetchers[piece] ?? guest.member);
-    if (complain(home.ledger, piece, now) && fetcher && fetcher !== guest) fetcher.isUnfit = true;
+    if (complain(home.ledger, piece, guest.member, now) === 'lied' && fetcher) noteLapse(home, fetcher);
   }
   const [first] = lacking.filter((piece) => !hasPiece(home.ledger.taken, piece));
-  if (first !== undefined && !guest.isUnfit) grant(home, guest, now, first);
+  if (first !== undefined && !guest.isRefused) grant(home, guest, now, first);
+}
+
+/** A member's word has proved worthless: what rests on it alone is to be fetched again. */
+function noteLapse(home: Home, guest: Guest): void {
+  guest.lapses++;
+  releaseUnseen(home.ledger, guest.member);
 }
 
 /** Whether a member is fast enough to fetch for all. Slow ones come into it only when nobody else is there. */
 function isFit(home: Home, guest: Guest): boolean {
-  if (guest.isUnfit) return false;
+  if (guest.isRefused || guest.lapses > 0) return false;
   let best = 0;
   let uplink = 0;
   for (const holder of home.holders) {
@@ -178,15 +193,23 @@ function landed(home: Home, guest: Guest, piece: number, now: number): void {
   guest.progressAt = now;
   if (!isOwn || guest.leased === 0) return;
   guest.leased--;
-  const pace = 1000 / Math.max(1, now - guest.leasedAt);
+  const tookMs = Math.max(1, now - guest.leasedAt);
+  const pace = 1000 / tookMs;
+  home.usualMs = home.usualMs === 0 ? tookMs : 0.9 * home.usualMs + 0.1 * tookMs;
   guest.pace = guest.pace === 0 ? pace : 0.7 * guest.pace + 0.3 * pace;
   guest.leasedAt = now;
-  if (guest.leased <= LEASE_EXTEND_PIECES && isFit(home, guest)) grant(home, guest, now);
+  if (guest.leased <= LEASE_EXTEND_PIECES && isFit(home, guest) && mayGoOn(home, guest)) grant(home, guest, now);
   if (guest.leased > 0) return;
   home.holders.delete(guest);
   grantFree(home, now);
   // A slow one, for want of others.
-  if (home.holders.size === 0 && !guest.isUnfit) grant(home, guest, now);
+  if (home.holders.size === 0 && !guest.isRefused) grant(home, guest, now);
+}
+
+/** Others take turns with one whose pieces are not seen elsewhere yet. */
+function mayGoOn(home: Home, guest: Guest): boolean {
+  if (countUnseen(home.ledger, guest.member) < UNSEEN_PIECES_MAX) return true;
+  return chooseFetcher(home.guests, home.random) === undefined;
 }
 
 /** Whether the origin serves somebody else: then one that gets nothing is the one in trouble. */
@@ -205,11 +228,17 @@ function endLease(home: Home, guest: Guest, now: number): void {
   grantFree(home, now);
 }
 
+/** Not just slow: what it says of its progress is not to be believed. */
+function isHopeless({ usualMs }: Home, guest: Guest, now: number): boolean {
+  return usualMs > 0 && now - guest.leasedAt > Math.max(LEASE_HOPELESS_MS, LEASE_HOPELESS_FACTOR * usualMs);
+}
+
 function tick(home: Home, now: number): void {
   home.tickAt = now + TICK_MS;
   for (const guest of [...home.holders]) {
-    if (guest.questionedAt > 0 && now - guest.questionedAt >= LEASE_QUIET_MS) {
-      guest.isUnfit = true;
+    const isMute = guest.questionedAt > 0 && now - guest.questionedAt >= LEASE_QUIET_MS;
+    if (isMute || isHopeless(home, guest, now)) {
+      noteLapse(home, guest);
       endLease(home, guest, now);
     } else if (guest.questionedAt === 0 && now - guest.progressAt >= LEASE_QUIET_MS) {
       guest.questionedAt = now;
@@ -217,5 +246,9 @@ function tick(home: Home, now: number): void {
     }
   }
   releaseDoubtful(home.ledger, now);
+  for (const member of listDoubtful(home.ledger, now)) {
+    const guest = home.guests.byId.get(member);
+    if (guest) noteLapse(home, guest);
+  }
   grantFree(home, now);
 }

@@ -1,5 +1,5 @@
-import { addPiece, type Bitmap, emptyBitmap, hasPiece } from './bitmap.ts';
-import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX } from './limits.ts';
+import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, UNSEEN_FACTOR, UNSEEN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -9,12 +9,15 @@ export interface Ledger {
   /** Leased or landed: not to be leased. */
   readonly taken: Bitmap;
   readonly landed: Bitmap;
-  /** Seen with somebody else than the one who fetched it. */
+  /** Held by somebody else than the one who fetched it. */
   readonly spread: Bitmap;
-  /** Who fetches or fetched a piece. */
+  /** Who fetches or fetched a piece: on whose word it is here. */
   readonly fetchers: Int32Array;
   readonly changedAt: Float64Array;
   readonly complaints: Uint8Array;
+  readonly complainers: Int32Array;
+  /** How long it takes until another has a piece that has landed; 0 when unknown. */
+  usualMs: number;
   /** No piece before this one is free. */
   firstFree: number;
   free: number;
@@ -29,6 +32,8 @@ export function newLedger(count: number): Ledger {
     fetchers: new Int32Array(count).fill(NOBODY),
     changedAt: new Float64Array(count),
     complaints: new Uint8Array(count),
+    complainers: new Int32Array(count).fill(NOBODY),
+    usualMs: 0,
     firstFree: 0,
     free: count,
   };
@@ -62,20 +67,53 @@ export function noteLanded(ledger: Ledger, piece: number, member: MemberId, now:
   ledger.changedAt[piece] = now;
 }
 
-/** Pieces that a member or one of its links has. */
-export function noteSeen(ledger: Ledger, seen: Bitmap, member: MemberId, now: number): void {
+/** Pieces that a member says it holds. */
+export function noteHeld(ledger: Ledger, held: Bitmap, member: MemberId, now: number): void {
   for (let word = 0; word < ledger.spread.length; word++) {
-    let news = (seen[word] ?? 0) & ~((ledger.spread[word] ?? 0) & (ledger.landed[word] ?? 0));
-    for (; news !== 0; news &= news - 1) {
-      const piece = (word << 5) + 31 - Math.clz32(news & -news);
+    for (let news = (held[word] ?? 0) & ~(ledger.spread[word] ?? 0); news !== 0; news &= news - 1) {
+      const piece = (word << 5) + lowestBit(news);
       if (piece >= ledger.count) return;
       const isLeased = hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
+      if (!isLeased && hasPiece(ledger.landed, piece) && ledger.fetchers[piece] !== member) noteSpread(ledger, piece, now);
       // A lease speaks for itself: its holder says when the piece has landed.
-      if (isLeased) continue;
-      if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
-      noteLanded(ledger, piece, member, now);
+      else if (!isLeased) noteLanded(ledger, piece, member, now);
     }
   }
+}
+
+function noteSpread(ledger: Ledger, piece: number, now: number): void {
+  addPiece(ledger.spread, piece);
+  const tookMs = now - (ledger.changedAt[piece] ?? now);
+  ledger.usualMs = ledger.usualMs === 0 ? tookMs : 0.9 * ledger.usualMs + 0.1 * tookMs;
+}
+
+/** How many pieces rest on a member's word alone. */
+export function countUnseen(ledger: Ledger, member: MemberId): number {
+  let unseen = 0;
+  for (let piece = 0; piece < ledger.count; piece++) if (restsOn(ledger, piece, member)) unseen++;
+  return unseen;
+}
+
+function restsOn(ledger: Ledger, piece: number, member: MemberId): boolean {
+  return ledger.fetchers[piece] === member && hasPiece(ledger.landed, piece) && !hasPiece(ledger.spread, piece);
+}
+
+/** Members whose pieces nobody else got in a time in which others did. */
+export function listDoubtful(ledger: Ledger, now: number): Set<MemberId> {
+  const doubtful = new Set<MemberId>();
+  if (ledger.usualMs === 0) return doubtful;
+  const patienceMs = Math.max(UNSEEN_MS, UNSEEN_FACTOR * ledger.usualMs);
+  for (let piece = 0; piece < ledger.count; piece++) {
+    const member = ledger.fetchers[piece] ?? NOBODY;
+    if (member === NOBODY || !restsOn(ledger, piece, member)) continue;
+    if (now - (ledger.changedAt[piece] ?? now) > patienceMs) doubtful.add(member);
+  }
+  return doubtful;
+}
+
+/** Frees what is here on a member's word alone, which is worth nothing any more. */
+export function releaseUnseen(ledger: Ledger, member: MemberId): void {
+  for (let piece = 0; piece < ledger.count; piece++) if (restsOn(ledger, piece, member)) release(ledger, piece);
 }
 
 /** Frees what a member has not fetched, and puts in doubt what only it had. */
@@ -107,16 +145,19 @@ export function releaseDoubtful(ledger: Ledger, now: number): void {
 }
 
 /**
- * A member looked for the piece in vain. Freed when nobody but its fetcher was ever seen to have it, or when the
- * complaints do not end. True when it was freed; then its fetcher did not keep its word.
+ * A member looked for the piece in vain. Frees it when nobody but its fetcher is known to have it, or when the complaints
+ * do not end. Two who complain of what rests on one member's word make that word worthless.
  */
-export function complain(ledger: Ledger, piece: number, now: number): boolean {
-  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return false;
+export function complain(ledger: Ledger, piece: number, by: MemberId, now: number): 'stays' | 'freed' | 'lied' {
+  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return 'stays';
   const complaints = (ledger.complaints[piece] ?? 0) + 1;
   ledger.complaints[piece] = complaints;
-  if (hasPiece(ledger.spread, piece) && complaints < COMPLAINTS_MAX) return false;
+  const other = ledger.complainers[piece] ?? NOBODY;
+  ledger.complainers[piece] = by;
+  const isSpread = hasPiece(ledger.spread, piece);
+  if (isSpread && complaints < COMPLAINTS_MAX) return 'stays';
   release(ledger, piece);
-  return true;
+  return other !== NOBODY && other !== by ? 'lied' : 'freed';
 }
 
 function take(ledger: Ledger, piece: number): void {
@@ -131,6 +172,7 @@ function release(ledger: Ledger, piece: number): void {
   for (const bits of [ledger.taken, ledger.landed, ledger.spread]) bits[word] = (bits[word] ?? 0) & others;
   ledger.fetchers[piece] = NOBODY;
   ledger.complaints[piece] = 0;
+  ledger.complainers[piece] = NOBODY;
   ledger.free++;
   ledger.firstFree = Math.min(ledger.firstFree, piece);
 }

@@ -28,7 +28,7 @@ export const BUSY_MS = 250;
 export const STALL_MS = 1000;
 /** A transfer that takes this many times as long as is usual is late, and hedged. */
 export const LATE_FACTOR = 4;
-export const LATE_MS = 2000;
+export const LATE_MS = 1000;
 export const LATE_AT_THE_END_FACTOR = 1.5;
 
 /** A home that does not answer in this time is passed over for the next. */
@@ -54,9 +54,17 @@ export const LEASE_PIECES_MAX = 8;
 export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
+/** A lease that brought no piece for this long, and for so many times as long as is usual, ends whatever its holder says. */
+export const LEASE_HOPELESS_MS = 5000;
+export const LEASE_HOPELESS_FACTOR = 10;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const DOUBT_MS = 1000;
-/** Complaints of one member about a piece that others have, before it may fetch it. */
+/** A piece that only its fetcher is known to have for this long, and for so many times as long as is usual, never came. */
+export const UNSEEN_MS = 2000;
+export const UNSEEN_FACTOR = 6;
+/** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
+export const UNSEEN_PIECES_MAX = 16;
+/** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
 /** A home that takes over waits this long for those who hold leases. */
 export const SUCCESSION_MS = 1000;
@@ -66,7 +74,9 @@ export const MEMBERS_NAMED_MAX = 16;
 export const MEMBERS_NAMED_FAR = 4;
 /** Reports a home wants to hear in a second, over all members; each is asked to report no more often than that. */
 export const REPORTS_PER_SECOND = 500;
-export const REPORT_MS_MIN = 1000;
+export const REPORT_MS_MIN = 250;
+/** A member that has it all reports only to be found. */
+export const REPORT_SEALED_MS = 10_000;
 /** Members a home keeps for one blob. */
 export const GUESTS_MAX = 65_536;
 

@@ -33,7 +33,6 @@ export interface Transfer {
   readonly piece: number;
   readonly askedAt: number;
   heardAt: number;
-  isHedged: boolean;
 }
 
 /** A member's side of one blob. Changed by its steps alone. */

@@ -19,8 +19,3 @@ export function cancel(member: Member, transfer: Transfer): void {
   endTransfer(member, transfer);
   decide(member, { kind: 'cancel', from: transfer.link.member, piece: transfer.piece });
 }
-
-/** Gives up every transfer of a piece that came another way. */
-export function cancelOthers(member: Member, piece: number): void {
-  for (const transfer of member.transfers.filter((other) => other.piece === piece)) cancel(member, transfer);
-}

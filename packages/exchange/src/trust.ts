@@ -1,8 +1,9 @@
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
-import { cancelOthers, endTransfer } from './transfers.ts';
+import { settleRace } from './download.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
 import { convict, isQuarantined } from './standing.ts';
+import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
 
 /** Keeps a piece that is what its attestation says. A piece unlike its attestation convicts the one who sent both. */
@@ -30,7 +31,7 @@ export function keepPiece(member: Member, piece: number, { hash, author }: Attes
   member.hashes[piece] = hash;
   member.authors[piece] = author;
   removePiece(member.open, piece);
-  cancelOthers(member, piece);
+  settleRace(member, piece);
   decide(member, { kind: 'keep', piece });
 }
 

@@ -102,8 +102,7 @@ export type MemberDecision =
 
 /** What a member tells its home. Whoever reports for the first time joins by it. */
 export interface MemberReport {
-  /** Pieces that it or one of its links has. */
-  readonly seen: Bitmap;
+  readonly held: Bitmap;
   /** Pieces it looked for in vain. */
   readonly lacking: Bitmap | undefined;
   /** Pieces it holds a lease for and does not have yet. */
