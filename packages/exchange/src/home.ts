@@ -6,7 +6,6 @@ import {
   countUnseen,
   forgetFetcher,
   type Ledger,
-  listDoubtful,
   newLedger,
   noteHeld,
   noteLanded,
@@ -195,7 +194,8 @@ function landed(home: Home, guest: Guest, piece: number, now: number): void {
   guest.leased--;
   const tookMs = Math.max(1, now - guest.leasedAt);
   const pace = 1000 / tookMs;
-  home.usualMs = home.usualMs === 0 ? tookMs : 0.9 * home.usualMs + 0.1 * tookMs;
+  // One that dawdles does not make dawdling usual.
+  home.usualMs = home.usualMs === 0 ? tookMs : 0.9 * home.usualMs + 0.1 * Math.min(tookMs, 3 * home.usualMs);
   guest.pace = guest.pace === 0 ? pace : 0.7 * guest.pace + 0.3 * pace;
   guest.leasedAt = now;
   if (guest.leased <= LEASE_EXTEND_PIECES && isFit(home, guest) && mayGoOn(home, guest)) grant(home, guest, now);
@@ -246,9 +246,5 @@ function tick(home: Home, now: number): void {
     }
   }
   releaseDoubtful(home.ledger, now);
-  for (const member of listDoubtful(home.ledger, now)) {
-    const guest = home.guests.byId.get(member);
-    if (guest) noteLapse(home, guest);
-  }
   grantFree(home, now);
 }

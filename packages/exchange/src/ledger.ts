@@ -1,5 +1,5 @@
 import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, UNSEEN_FACTOR, UNSEEN_MS } from './limits.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -16,8 +16,8 @@ export interface Ledger {
   readonly changedAt: Float64Array;
   readonly complaints: Uint8Array;
   readonly complainers: Int32Array;
-  /** How long it takes until another has a piece that has landed; 0 when unknown. */
-  usualMs: number;
+  /** Said to be here once when it was not: only who leases it is believed. */
+  readonly contested: Bitmap;
   /** No piece before this one is free. */
   firstFree: number;
   free: number;
@@ -33,7 +33,7 @@ export function newLedger(count: number): Ledger {
     changedAt: new Float64Array(count),
     complaints: new Uint8Array(count),
     complainers: new Int32Array(count).fill(NOBODY),
-    usualMs: 0,
+    contested: emptyBitmap(count),
     firstFree: 0,
     free: count,
   };
@@ -73,18 +73,14 @@ export function noteHeld(ledger: Ledger, held: Bitmap, member: MemberId, now: nu
     for (let news = (held[word] ?? 0) & ~(ledger.spread[word] ?? 0); news !== 0; news &= news - 1) {
       const piece = (word << 5) + lowestBit(news);
       if (piece >= ledger.count) return;
-      const isLeased = hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
-      if (!isLeased && hasPiece(ledger.landed, piece) && ledger.fetchers[piece] !== member) noteSpread(ledger, piece, now);
-      // A lease speaks for itself: its holder says when the piece has landed.
-      else if (!isLeased) noteLanded(ledger, piece, member, now);
+      if (hasPiece(ledger.landed, piece)) {
+        if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
+      } else if (!hasPiece(ledger.taken, piece) && !hasPiece(ledger.contested, piece)) {
+        // A lease speaks for itself: its holder says when the piece has landed.
+        noteLanded(ledger, piece, member, now);
+      }
     }
   }
-}
-
-function noteSpread(ledger: Ledger, piece: number, now: number): void {
-  addPiece(ledger.spread, piece);
-  const tookMs = now - (ledger.changedAt[piece] ?? now);
-  ledger.usualMs = ledger.usualMs === 0 ? tookMs : 0.9 * ledger.usualMs + 0.1 * tookMs;
 }
 
 /** How many pieces rest on a member's word alone. */
@@ -98,22 +94,13 @@ function restsOn(ledger: Ledger, piece: number, member: MemberId): boolean {
   return ledger.fetchers[piece] === member && hasPiece(ledger.landed, piece) && !hasPiece(ledger.spread, piece);
 }
 
-/** Members whose pieces nobody else got in a time in which others did. */
-export function listDoubtful(ledger: Ledger, now: number): Set<MemberId> {
-  const doubtful = new Set<MemberId>();
-  if (ledger.usualMs === 0) return doubtful;
-  const patienceMs = Math.max(UNSEEN_MS, UNSEEN_FACTOR * ledger.usualMs);
-  for (let piece = 0; piece < ledger.count; piece++) {
-    const member = ledger.fetchers[piece] ?? NOBODY;
-    if (member === NOBODY || !restsOn(ledger, piece, member)) continue;
-    if (now - (ledger.changedAt[piece] ?? now) > patienceMs) doubtful.add(member);
-  }
-  return doubtful;
-}
-
 /** Frees what is here on a member's word alone, which is worth nothing any more. */
 export function releaseUnseen(ledger: Ledger, member: MemberId): void {
-  for (let piece = 0; piece < ledger.count; piece++) if (restsOn(ledger, piece, member)) release(ledger, piece);
+  for (let piece = 0; piece < ledger.count; piece++) {
+    if (!restsOn(ledger, piece, member)) continue;
+    release(ledger, piece);
+    addPiece(ledger.contested, piece);
+  }
 }
 
 /** Frees what a member has not fetched, and puts in doubt what only it had. */
@@ -157,6 +144,7 @@ export function complain(ledger: Ledger, piece: number, by: MemberId, now: numbe
   const isSpread = hasPiece(ledger.spread, piece);
   if (isSpread && complaints < COMPLAINTS_MAX) return 'stays';
   release(ledger, piece);
+  addPiece(ledger.contested, piece);
   return other !== NOBODY && other !== by ? 'lied' : 'freed';
 }
 

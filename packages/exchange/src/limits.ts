@@ -59,9 +59,6 @@ export const LEASE_HOPELESS_MS = 5000;
 export const LEASE_HOPELESS_FACTOR = 10;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const DOUBT_MS = 1000;
-/** A piece that only its fetcher is known to have for this long, and for so many times as long as is usual, never came. */
-export const UNSEEN_MS = 2000;
-export const UNSEEN_FACTOR = 6;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 16;
 /** Complaints about a piece that others have, before it is fetched once more. */
