@@ -1,4 +1,5 @@
 import {
+  stepHome as decide,
   type HomeDecision,
   type HomeEvent,
   type MemberDecision,
@@ -7,9 +8,7 @@ import {
   type MemberReport,
   newHome,
   type Run,
-  stepHome,
 } from '@drayage/exchange';
-import { step } from './act.ts';
 import { checkHome } from './checks.ts';
 import type { Host } from './host.ts';
 import { hostOf, later, type World } from './world.ts';
@@ -22,7 +21,7 @@ export function tellHome(world: World, host: Host, decision: HomeTalk): void {
   const event = homeEvent(host, decision);
   if (!event) return;
   later(world, world.halfRtt, () => {
-    if (host.isAlive) stepHomeAt(world, hostOf(world, decision.home), event);
+    if (host.isAlive) world.stepHome(hostOf(world, decision.home), event);
   });
 }
 
@@ -52,18 +51,18 @@ export function claimLanded(world: World, host: Host, run: Run): void {
   for (let piece = run.start; piece < run.end; piece++) tellHome(world, host, { kind: 'landed', home, piece });
 }
 
-export function stepHomeAt(world: World, at: Host, event: HomeEvent): void {
+export function stepHome(world: World, at: Host, event: HomeEvent): void {
   if (!at.isAlive) return;
   world.tally.events++;
   at.home ??= newHome({ plan: world.plan, random: world.chance }, world.now);
   const { home } = at;
-  for (const decision of stepHome(home, world.now, event)) actHome(world, at, decision);
+  for (const decision of decide(home, world.now, event)) actHome(world, at, decision);
   checkHome(world, home);
   if (at.homeTickAt <= home.tickAt) return;
   at.homeTickAt = home.tickAt;
   world.timeline.put(home.tickAt, () => {
     at.homeTickAt = Number.POSITIVE_INFINITY;
-    stepHomeAt(world, at, { kind: 'tick' });
+    world.stepHome(at, { kind: 'tick' });
   });
 }
 
@@ -88,6 +87,6 @@ function actHome(world: World, at: Host, decision: HomeDecision): void {
 function tell(world: World, at: Host, to: MemberId, event: MemberEvent): void {
   world.tally.messages++;
   later(world, world.halfRtt, () => {
-    if (at.isAlive) step(world, hostOf(world, to), event);
+    if (at.isAlive) world.step(hostOf(world, to), event);
   });
 }

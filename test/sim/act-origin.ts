@@ -1,5 +1,4 @@
 import type { Run } from '@drayage/exchange';
-import { step } from './act.ts';
 import { claimLanded } from './act-home.ts';
 import type { Host, OriginConnection } from './host.ts';
 import { capOf } from './uploads.ts';
@@ -19,7 +18,7 @@ export function openOrigin(world: World, host: Host, run: Run): void {
     if (connection.isClosed || !host.isAlive) return;
     if (host.isRefused || world.isOut) {
       host.origin = undefined;
-      step(world, host, { kind: host.isRefused ? 'origin refused' : 'origin failed' });
+      world.step(host, { kind: host.isRefused ? 'origin refused' : 'origin failed' });
     } else fetchPiece(world, host, connection);
   });
 }
@@ -37,7 +36,7 @@ function fetchPiece(world: World, host: Host, connection: OriginConnection): voi
     if (connection.next >= connection.end) host.origin = undefined;
     else fetchPiece(world, host, connection);
     const hash = host.vice === 'forges' ? falseHash(piece, 'forged', host.id) : trueHash(piece);
-    step(world, host, { kind: 'origin arrived', piece, hash });
+    world.step(host, { kind: 'origin arrived', piece, hash });
   }
 
   connection.flow = world.network.start({ from: world.origin, to: host.id, bytes, cap, done }, world.now);

@@ -1,8 +1,6 @@
-import { step } from './act.ts';
-import { stepHomeAt } from './act-home.ts';
 import { stopOrigin } from './act-origin.ts';
 import type { Host } from './host.ts';
-import { stopUpload, later, type World } from './world.ts';
+import { later, stopUpload, type World } from './world.ts';
 
 /** Others hear at once of a process that dies, and after this long of a host that vanishes. */
 const VANISHED_MS = 2000;
@@ -10,7 +8,8 @@ const VANISHED_MS = 2000;
 /** Puts everything that goes wrong by itself on the timeline. */
 export function planFaults(world: World): void {
   const { scenario, timeline, hosts } = world;
-  for (const host of hosts) if (host.diesAt < Number.POSITIVE_INFINITY) timeline.put(host.diesAt, () => die(world, host));
+  for (const host of hosts)
+    if (host.diesAt < Number.POSITIVE_INFINITY) timeline.put(host.diesAt, () => die(world, host));
   if (scenario.holderDeathAt > 0) timeline.put(1000 * scenario.holderDeathAt, () => killHolder(world));
   if (scenario.outageTo > 0) {
     timeline.put(1000 * scenario.outageFrom, () => beginOutage(world));
@@ -31,7 +30,7 @@ function beginOutage(world: World): void {
   for (const host of world.hosts) {
     if (!host.origin?.flow) continue;
     stopOrigin(world, host);
-    step(world, host, { kind: 'origin failed' });
+    world.step(host, { kind: 'origin failed' });
   }
 }
 
@@ -47,9 +46,9 @@ function die(world: World, host: Host): void {
   const isCrash = world.chance() < 0.5;
   later(world, isCrash ? 2 * world.halfRtt : VANISHED_MS, () => {
     for (const other of world.hosts) {
-      if (other.member.links.has(host.id)) step(world, other, { kind: 'unlinked', link: host.id });
-      if (other.home) stepHomeAt(world, other, { kind: 'left', member: host.id });
-      if (isCrash && other.member.origin.queue.length > 0) step(world, other, { kind: 'home lost', home: host.id });
+      if (other.member.links.has(host.id)) world.step(other, { kind: 'unlinked', link: host.id });
+      if (other.home) world.stepHome(other, { kind: 'left', member: host.id });
+      if (isCrash && other.member.origin.queue.length > 0) world.step(other, { kind: 'home lost', home: host.id });
     }
   });
 }

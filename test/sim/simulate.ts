@@ -1,4 +1,5 @@
 import { step } from './act.ts';
+import { stepHome } from './act-home.ts';
 import { checkEnd } from './checks.ts';
 import { planFaults } from './faults.ts';
 import type { Scenario } from './scenario.ts';
@@ -34,7 +35,10 @@ const HANGS_AFTER_MS = 200_000;
 
 export function simulate(scenario: Scenario): Result {
   const from = performance.now();
-  const world = createWorld(scenario);
+  const world: World = createWorld(scenario, {
+    step: (host, event) => step(world, host, event),
+    stepHome: (host, event) => stepHome(world, host, event),
+  });
   for (const host of world.hosts) {
     world.timeline.put(host.startAt, () => {
       host.hasStarted = true;

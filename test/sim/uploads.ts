@@ -1,5 +1,4 @@
 import type { MemberDecision } from '@drayage/exchange';
-import { step } from './act.ts';
 import type { Host } from './host.ts';
 import { falseHash, hostOf, later, pieceBytes, stopUpload, trueHash, uploadKey, type World } from './world.ts';
 
@@ -16,20 +15,23 @@ export function startUpload(world: World, host: Host, decision: Extract<MemberDe
   if (host.vice === 'mute') return;
   const other = hostOf(world, to);
   const key = uploadKey(world, to, piece);
-  const hash = host.vice === 'flips' ? falseHash(piece, 'flipped', host.id) : (host.wrong.get(piece) ?? trueHash(piece));
+  const hash =
+    host.vice === 'flips' ? falseHash(piece, 'flipped', host.id) : (host.wrong.get(piece) ?? trueHash(piece));
   const bytes = pieceBytes(world, piece);
 
   function done(): void {
     host.uploads.delete(key);
     world.tally.peerBytes += bytes;
-    step(world, host, { kind: 'sent', link: to, piece });
+    world.step(host, { kind: 'sent', link: to, piece });
     if (!host.isAlive) return;
-    step(world, other, { kind: 'arrived', link: host.id, piece, hash, attestation });
+    world.step(other, { kind: 'arrived', link: host.id, piece, hash, attestation });
   }
 
   later(world, world.halfRtt, () => {
     if (!host.isAlive) return;
-    const isWanted = other.member.transfers.some((transfer) => transfer.link.member === host.id && transfer.piece === piece);
+    const isWanted = other.member.transfers.some(
+      (transfer) => transfer.link.member === host.id && transfer.piece === piece,
+    );
     // Cancelled while it was on its way, which the host hears of by itself.
     if (!other.isAlive || !isWanted || !host.member.links.has(to)) return;
     const flow = world.network.start({ from: host.id, to, bytes, cap: capOf(host), done }, world.now);

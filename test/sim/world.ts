@@ -1,5 +1,5 @@
 import { type PiecePlan, pieceSpan, planPieces } from '@drayage/core';
-import type { MemberId } from '@drayage/exchange';
+import type { HomeEvent, MemberEvent, MemberId } from '@drayage/exchange';
 import { type Chance, seededChance } from './chance.ts';
 import { castHosts, type Host } from './host.ts';
 import { createNetwork, type Flow, type Network } from './network.ts';
@@ -19,6 +19,9 @@ export interface World {
   readonly halfRtt: number;
   readonly limitMs: number;
   readonly tally: Tally;
+  /** Lets a host take in an event, as a member or as a home, and carries out what it decides. */
+  readonly step: (host: Host, event: MemberEvent) => void;
+  readonly stepHome: (host: Host, event: HomeEvent) => void;
   now: number;
   /** The origin answers nothing. */
   isOut: boolean;
@@ -39,11 +42,12 @@ export interface Tally {
   readonly violations: string[];
 }
 
-export function createWorld(scenario: Scenario): World {
+export function createWorld(scenario: Scenario, steps: Pick<World, 'step' | 'stepHome'>): World {
   const plan = planPieces(scenario.size);
   const chance = seededChance(scenario.seed);
   const { hosts, uplinks, downlinks, limitMs } = castHosts(scenario, plan, chance);
   return {
+    ...steps,
     scenario,
     plan,
     chance,

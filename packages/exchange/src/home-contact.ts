@@ -1,5 +1,13 @@
 import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
-import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS, LACK_MS_MAX, LINKS_WANTED, REPORT_MS_MIN, REPORT_SEALED_MS } from './limits.ts';
+import {
+  HOME_ANSWER_MS,
+  HOME_RETRY_MS,
+  LACK_MS,
+  LACK_MS_MAX,
+  LINKS_WANTED,
+  REPORT_MS_MIN,
+  REPORT_SEALED_MS,
+} from './limits.ts';
 import { openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
 import { fetchAlone, isLacking } from './origin-run.ts';
@@ -13,7 +21,7 @@ export function homeOf(member: Member): MemberId | undefined {
 /** Reports when it is time to, passes over a home that does not answer, and does without when none does. */
 export function keepHome(member: Member): void {
   const { home, now } = member;
-  if (home.askedAt > 0 && now - home.askedAt >= HOME_ANSWER_MS) nextHome(member);
+  if (home.askedAt > 0 && now >= home.askedAt + HOME_ANSWER_MS) nextHome(member);
   if (homeOf(member) === undefined) {
     if (now >= home.reportAt) home.index = 0;
     else fetchAlone(member);

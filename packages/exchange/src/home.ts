@@ -98,11 +98,16 @@ function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 't
   }
 }
 
-function noteReport(home: Home, now: number, event: { readonly member: MemberId; readonly report: MemberReport }): void {
+function noteReport(
+  home: Home,
+  now: number,
+  event: { readonly member: MemberId; readonly report: MemberReport },
+): void {
   const { member, report } = event;
   const { guests, ledger } = home;
   const known = guests.byId.get(member);
-  const guest = known ?? addGuest(guests, { member, zone: report.zone, uplinkBytesPerSecond: report.uplinkBytesPerSecond }, now);
+  const guest =
+    known ?? addGuest(guests, { member, zone: report.zone, uplinkBytesPerSecond: report.uplinkBytesPerSecond }, now);
   const reportEveryMs = Math.max(REPORT_MS_MIN, (1000 * guests.byId.size) / REPORTS_PER_SECOND);
   if (!guest) {
     home.decisions.push({ kind: 'answer', to: member, answer: { members: [], reportEveryMs } });

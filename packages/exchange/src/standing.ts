@@ -1,10 +1,4 @@
-import {
-  LIE_QUARANTINE_MS,
-  MISSES_MAX,
-  MISSES_QUARANTINE_MS,
-  MISSES_WITHIN_MS,
-  STANDING_MAX,
-} from './limits.ts';
+import { LIE_QUARANTINE_MS, MISSES_MAX, MISSES_QUARANTINE_MS, MISSES_WITHIN_MS, STANDING_MAX } from './limits.ts';
 import type { MemberId } from './words.ts';
 
 /** What this host thinks of other members, over all blobs. Told to nobody, so nobody can be defamed. */

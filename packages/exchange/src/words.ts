@@ -80,7 +80,12 @@ export type MemberDecision =
   | { readonly kind: 'cancel'; readonly from: MemberId; readonly piece: number }
   | { readonly kind: 'serve'; readonly to: MemberId; readonly piece: number; readonly attestation: Attestation }
   | { readonly kind: 'refuse'; readonly to: MemberId; readonly piece: number; readonly why: 'busy' | 'gone' }
-  | { readonly kind: 'have'; readonly to: readonly MemberId[]; readonly pieces: readonly number[]; readonly inFlight: number }
+  | {
+      readonly kind: 'have';
+      readonly to: readonly MemberId[];
+      readonly pieces: readonly number[];
+      readonly inFlight: number;
+    }
   /** Take back what was told. */
   | { readonly kind: 'lost'; readonly to: readonly MemberId[]; readonly pieces: readonly number[] }
   /** Write the piece into the draft. */
