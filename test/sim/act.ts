@@ -113,6 +113,7 @@ function actAlone(world: World, host: Host, decision: Exclude<MemberDecision, { 
       later(world, PROOF_MS, () => prove(world, host));
       break;
     case 'fail':
+      if (!host.hasFailed && host.vice === undefined) world.unfinished--;
       host.hasFailed = true;
       break;
     case 'quarantine':

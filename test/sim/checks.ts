@@ -41,6 +41,10 @@ export function checkEnd(world: World): void {
   const { hosts, scenario, tally, limitMs } = world;
   for (const host of hosts) {
     if (host.vice !== undefined || !host.isAlive || host.finishedAt >= 0) continue;
+    // Lied to, and turned away by the only one who knows the truth.
+    if (host.hasFailed && host.isRefused && scenario.forgers > 0) continue;
+    // Turned away by the origin, with no home to name another member.
+    if (host.isRefused && scenario.homeDeaths === 3) continue;
     violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
   }
   const isClean =

@@ -37,7 +37,7 @@ function beginOutage(world: World): void {
 function die(world: World, host: Host): void {
   if (!host.isAlive) return;
   host.isAlive = false;
-  if (host.vice === undefined && !(host.finishedAt >= 0)) world.unfinished--;
+  if (host.vice === undefined && !host.hasFailed && !(host.finishedAt >= 0)) world.unfinished--;
   stopOrigin(world, host);
   for (const [key, flow] of host.uploads) stopUpload(world, host, key, flow);
   for (const other of world.hosts) {

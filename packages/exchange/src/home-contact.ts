@@ -2,9 +2,11 @@ import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
 import {
   HOME_ANSWER_MS,
   HOME_RETRY_MS,
+  LACK_FACTOR,
   LACK_MS,
   LACK_MS_MAX,
   LINKS_WANTED,
+  LINKS_WHEN_LACKING,
   REPORT_MS_MIN,
   REPORT_SEALED_MS,
 } from './limits.ts';
@@ -30,7 +32,7 @@ export function keepHome(member: Member): void {
   const lacking = now - home.lackedAt >= home.lackMs ? findLack(member) : undefined;
   if (lacking) {
     home.lackedAt = now;
-    home.lackMs = Math.min(2 * home.lackMs, LACK_MS_MAX);
+    home.lackMs = Math.min(LACK_FACTOR * home.lackMs, LACK_MS_MAX);
   }
   if (lacking || now >= home.reportAt) report(member, lacking);
 }
@@ -49,7 +51,7 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
   home.askedAt = 0;
   // The home names the best first; candidates are taken from the end.
   member.candidates = [...answer.members].reverse();
-  openLinks(member);
+  openLinks(member, home.isLacking ? LINKS_WHEN_LACKING : 0);
   const waitMs = wantsMembers(member) ? LACK_MS : Math.max(REPORT_MS_MIN, answer.reportEveryMs);
   home.reportAt = now + (member.isSealed ? Math.max(REPORT_SEALED_MS, waitMs) : waitMs);
 }
@@ -61,6 +63,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
   const leased = origin.queue.length > 0 ? emptyBitmap(plan.count) : undefined;
   if (leased) for (const piece of origin.queue) addPiece(leased, piece);
   home.askedAt = member.now;
+  home.isLacking = lacking !== undefined;
   decide(member, {
     kind: 'report',
     home: to,

@@ -4,6 +4,7 @@ import { addGuest, chooseFetcher, type Guest, type Guests, nameMembers, newGuest
 import {
   complain,
   countUnseen,
+  fetchersOf,
   forgetFetcher,
   type Ledger,
   newLedger,
@@ -21,6 +22,7 @@ import {
   LEASE_HOPELESS_MS,
   LEASE_QUIET_MS,
   LEASES_MAX,
+  MEMBERS_NAMED_MAX,
   REPORT_MS_MIN,
   REPORTS_PER_SECOND,
   SUCCESSION_MS,
@@ -117,9 +119,12 @@ function noteReport(
   guest.isComplete = report.isComplete;
   if (!known) welcome(home, guest, report, now);
   if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
-  const members = report.wantsMembers ? nameMembers(guests, guest, home.random) : [];
+  const lacking = report.lacking ? listPieces(report.lacking) : [];
+  const members = report.wantsMembers || lacking.length > 0 ? nameMembers(guests, guest, home.random) : [];
+  for (const fetcher of fetchersOf(ledger, lacking)) if (fetcher !== member) members.unshift(fetcher);
+  members.length = Math.min(members.length, MEMBERS_NAMED_MAX);
   home.decisions.push({ kind: 'answer', to: member, answer: { members, reportEveryMs } });
-  if (report.lacking) noteLack(home, guest, listPieces(report.lacking), now);
+  if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
 }
 

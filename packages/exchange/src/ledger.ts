@@ -3,6 +3,9 @@ import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
+/** More than one member. */
+const SEVERAL: MemberId = -2;
+
 /** What a home knows of the pieces of one blob: which may be fetched, which are being fetched, which have come. */
 export interface Ledger {
   readonly count: number;
@@ -15,6 +18,7 @@ export interface Ledger {
   readonly fetchers: Int32Array;
   readonly changedAt: Float64Array;
   readonly complaints: Uint8Array;
+  readonly complainedAt: Float64Array;
   readonly complainers: Int32Array;
   /** Said to be here once when it was not: only who leases it is believed. */
   readonly contested: Bitmap;
@@ -32,6 +36,7 @@ export function newLedger(count: number): Ledger {
     fetchers: new Int32Array(count).fill(NOBODY),
     changedAt: new Float64Array(count),
     complaints: new Uint8Array(count),
+    complainedAt: new Float64Array(count),
     complainers: new Int32Array(count).fill(NOBODY),
     contested: emptyBitmap(count),
     firstFree: 0,
@@ -94,6 +99,16 @@ function restsOn(ledger: Ledger, piece: number, member: MemberId): boolean {
   return ledger.fetchers[piece] === member && hasPiece(ledger.landed, piece) && !hasPiece(ledger.spread, piece);
 }
 
+/** The members who are said to have these pieces. */
+export function fetchersOf(ledger: Ledger, pieces: readonly number[]): Set<MemberId> {
+  const fetchers = new Set<MemberId>();
+  for (const piece of pieces) {
+    const member = ledger.fetchers[piece] ?? NOBODY;
+    if (member !== NOBODY && hasPiece(ledger.landed, piece)) fetchers.add(member);
+  }
+  return fetchers;
+}
+
 /** Frees what is here on a member's word alone, which is worth nothing any more. */
 export function releaseUnseen(ledger: Ledger, member: MemberId): void {
   for (let piece = 0; piece < ledger.count; piece++) {
@@ -132,20 +147,25 @@ export function releaseDoubtful(ledger: Ledger, now: number): void {
 }
 
 /**
- * A member looked for the piece in vain. Frees it when nobody but its fetcher is known to have it, or when the complaints
- * do not end. Two who complain of what rests on one member's word make that word worthless.
+ * A member looked for the piece in vain. It is told who is said to have it; when there are complaints a while later as
+ * well, the piece is freed. If more than one complained of what rests on one member's word, that word is worthless.
  */
 export function complain(ledger: Ledger, piece: number, by: MemberId, now: number): 'stays' | 'freed' | 'lied' {
   if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return 'stays';
   const complaints = (ledger.complaints[piece] ?? 0) + 1;
-  ledger.complaints[piece] = complaints;
-  const other = ledger.complainers[piece] ?? NOBODY;
-  ledger.complainers[piece] = by;
+  ledger.complaints[piece] = Math.min(complaints, COMPLAINTS_MAX);
+  if (complaints === 1) {
+    ledger.complainedAt[piece] = now;
+    ledger.complainers[piece] = by;
+  }
+  if (ledger.complainers[piece] !== by) ledger.complainers[piece] = SEVERAL;
   const isSpread = hasPiece(ledger.spread, piece);
-  if (isSpread && complaints < COMPLAINTS_MAX) return 'stays';
+  const isEarly = now - (ledger.complainedAt[piece] ?? 0) < DOUBT_MS;
+  if (isEarly || (isSpread && complaints < COMPLAINTS_MAX)) return 'stays';
+  const isLie = !isSpread && ledger.complainers[piece] === SEVERAL;
   release(ledger, piece);
   addPiece(ledger.contested, piece);
-  return other !== NOBODY && other !== by ? 'lied' : 'freed';
+  return isLie ? 'lied' : 'freed';
 }
 
 function take(ledger: Ledger, piece: number): void {

@@ -2,6 +2,8 @@
 export const LINKS_WANTED = 12;
 /** Links a member opens by itself when it joins; as many again come in from those who join later. */
 export const LINKS_OPENED_FIRST = 8;
+/** Links that a member opens on top of those it has, to find what it lacks. */
+export const LINKS_WHEN_LACKING = 4;
 /** Links beyond which a member refuses another. */
 export const LINKS_MAX = 24;
 /** Pieces a member has asked for and not yet got, over all its links: as many as uploaders have slots, or some wait. */
@@ -38,6 +40,7 @@ export const HOME_RETRY_MS = 5000;
 /** How long nothing may come in before a member tells its home what it cannot find, at first and at most. */
 export const LACK_MS = 1000;
 export const LACK_MS_MAX = 8000;
+export const LACK_FACTOR = 1.5;
 /** A member that got nothing for this long, whatever its home says, takes a piece from the origin. */
 export const PATIENCE_MS = 30_000;
 /** How long the reader may wait for its next piece before that piece goes before rarer ones. */

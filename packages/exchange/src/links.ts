@@ -121,10 +121,11 @@ export function dropIdle(member: Member): void {
   for (const link of [...member.links.values()]) if (isIdle(member, link)) removeIdle(member, link);
 }
 
-/** Links to more of the members we know of, while we have too few. */
-export function openLinks(member: Member): void {
+/** Links to more of the members we know of, while we have too few or want so many more. */
+export function openLinks(member: Member, more: number): void {
   if (isComplete(member)) return;
-  const wanted = member.heldCount === 0 ? LINKS_OPENED_FIRST : LINKS_WANTED;
+  const usual = member.heldCount === 0 ? LINKS_OPENED_FIRST : LINKS_WANTED;
+  const wanted = Math.min(LINKS_MAX, Math.max(usual, more > 0 ? member.links.size + more : 0));
   while (member.links.size + member.linking.size < wanted) {
     const other = member.candidates.pop();
     if (other === undefined) return;

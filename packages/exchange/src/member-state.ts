@@ -99,6 +99,8 @@ export interface HomeContact {
   reportAt: number;
   lackMs: number;
   lackedAt: number;
+  /** The open report names pieces that we lack. */
+  isLacking: boolean;
 }
 
 /** What a member fetches from the origin itself. */
@@ -184,7 +186,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     uploads: new Map(),
     uploading: 0,
     offers: 0,
-    home: { index: 0, askedAt: 0, reportAt: now, lackMs: LACK_MS, lackedAt: now },
+    home: { index: 0, askedAt: 0, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
     origin: {
       queue: [],
       isFetching: false,

@@ -42,7 +42,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
   switch (event.kind) {
     case 'unlinked':
       removeLink(member, link);
-      openLinks(member);
+      openLinks(member, 0);
       break;
     case 'have':
       link.inFlight = event.inFlight;
@@ -151,7 +151,7 @@ function tick(member: Member): void {
     return;
   }
   watchTransfers(member);
-  openLinks(member);
+  openLinks(member, 0);
   fetchNext(member);
   if (now - member.headAt > READER_WAIT_MS) askForHead(member);
   losePatience(member);
