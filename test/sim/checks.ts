@@ -44,7 +44,7 @@ export function checkEnd(world: World): void {
     // Lied to, and turned away by the only one who knows the truth.
     if (host.hasFailed && host.isRefused && scenario.forgers > 0) continue;
     // Turned away by the origin, with no home to name another member.
-    if (host.isRefused && scenario.homeDeaths === 3) continue;
+    if (host.isRefused && host.member.homes.every((home) => !hosts[home]?.isAlive)) continue;
     violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
   }
   const isClean =

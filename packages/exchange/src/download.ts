@@ -2,12 +2,15 @@ import { hasPiece, removePiece } from './bitmap.ts';
 import {
   BUSY_MS,
   HEDGES_MAX,
+  HOPELESS_FACTOR,
+  HOPELESS_MS,
   IN_FLIGHT_MAX,
   IN_FLIGHT_USUAL,
   LAST_PIECES,
   LATE_AT_THE_END_FACTOR,
   LATE_FACTOR,
   LATE_MS,
+  READER_WAIT_MS,
   STALL_MS,
   TICK_MS,
 } from './limits.ts';
@@ -59,7 +62,7 @@ export function watchTransfers(member: Member): void {
   for (const transfer of [...transfers]) {
     // An earlier one may have taken its link with it.
     if (!transfers.includes(transfer)) continue;
-    if (now - transfer.heardAt > STALL_MS) giveUp(member, transfer);
+    if (now - transfer.heardAt > STALL_MS || isHopeless(member, transfer)) giveUp(member, transfer);
     else if (isLate(member, transfer)) hedge(member, transfer);
   }
 }
@@ -79,6 +82,11 @@ function isLate(member: Member, transfer: Transfer): boolean {
 /** So late that the link is to blame. */
 function isOverdue(member: Member, { askedAt }: Transfer): boolean {
   return member.now - askedAt > Math.max(LATE_MS, LATE_FACTOR * member.usualMs);
+}
+
+/** Bytes do come, but so few that the piece is better looked for elsewhere. */
+function isHopeless(member: Member, { askedAt }: Transfer): boolean {
+  return member.now - askedAt > Math.max(HOPELESS_MS, HOPELESS_FACTOR * member.usualMs);
 }
 
 /** Asks for the piece a second time. When that is late as well, the older of the two makes room. */
@@ -117,10 +125,17 @@ function freeLink(member: Member, piece: number): Link | undefined {
   return best;
 }
 
-/** Asks for the piece that the reader has been waiting for, without waiting for an offer. */
-export function askForHead(member: Member): void {
-  const { open, head } = member;
-  if (!hasPiece(open, head) || inFlight(member) >= IN_FLIGHT_MAX) return;
-  const link = freeLink(member, head);
-  if (link) request(member, link, head);
+/** Asks for what is wanted most without waiting for an offer: what the reader waits for, or anything when nothing comes. */
+export function askAround(member: Member): void {
+  const { open, head, now, headAt, links } = member;
+  if (now - headAt > READER_WAIT_MS && hasPiece(open, head) && inFlight(member) < IN_FLIGHT_MAX) {
+    const link = freeLink(member, head);
+    if (link) request(member, link, head);
+  }
+  if (member.transfers.length > 0) return;
+  for (const link of links.values()) {
+    if (inFlight(member) >= IN_FLIGHT_USUAL) return;
+    const piece = now < link.busyUntil ? undefined : pickPiece(member, link);
+    if (piece !== undefined) request(member, link, piece);
+  }
 }

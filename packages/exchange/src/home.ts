@@ -17,9 +17,9 @@ import {
   takeRun,
 } from './ledger.ts';
 import {
+  HOPELESS_FACTOR,
+  HOPELESS_MS,
   LEASE_EXTEND_PIECES,
-  LEASE_HOPELESS_FACTOR,
-  LEASE_HOPELESS_MS,
   LEASE_QUIET_MS,
   LEASES_MAX,
   MEMBERS_NAMED_MAX,
@@ -240,7 +240,7 @@ function endLease(home: Home, guest: Guest, now: number): void {
 
 /** Not just slow: what it says of its progress is not to be believed. */
 function isHopeless({ usualMs }: Home, guest: Guest, now: number): boolean {
-  return usualMs > 0 && now - guest.leasedAt > Math.max(LEASE_HOPELESS_MS, LEASE_HOPELESS_FACTOR * usualMs);
+  return usualMs > 0 && now - guest.leasedAt > Math.max(HOPELESS_MS, HOPELESS_FACTOR * usualMs);
 }
 
 function tick(home: Home, now: number): void {

@@ -31,6 +31,9 @@ export const STALL_MS = 1000;
 /** A transfer that takes this many times as long as is usual is late, and hedged. */
 export const LATE_FACTOR = 4;
 export const LATE_MS = 1000;
+/** What takes this long, and so many times as long as is usual, is given up: a transfer, or a lease whatever its holder says. */
+export const HOPELESS_MS = 5000;
+export const HOPELESS_FACTOR = 10;
 export const LATE_AT_THE_END_FACTOR = 1.5;
 
 /** A home that does not answer in this time is passed over for the next. */
@@ -57,9 +60,6 @@ export const LEASE_PIECES_MAX = 8;
 export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
-/** A lease that brought no piece for this long, and for so many times as long as is usual, ends whatever its holder says. */
-export const LEASE_HOPELESS_MS = 5000;
-export const LEASE_HOPELESS_FACTOR = 10;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const DOUBT_MS = 1000;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */

@@ -1,7 +1,6 @@
 import { addPiece, firstAbsent, hasPiece } from './bitmap.ts';
-import { askForHead, learnPace, noteRefusal, takeOffer, watchTransfers } from './download.ts';
+import { askAround, learnPace, noteRefusal, takeOffer, watchTransfers } from './download.ts';
 import { homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
-import { READER_WAIT_MS } from './limits.ts';
 import { addLink, dropIdle, forgetPieceOf, noteHave, openLinks, removeLink, tell, tellLater } from './links.ts';
 import { decide, isComplete, type Link, type Member, passTick } from './member-state.ts';
 import {
@@ -153,7 +152,7 @@ function tick(member: Member): void {
   watchTransfers(member);
   openLinks(member, 0);
   fetchNext(member);
-  if (now - member.headAt > READER_WAIT_MS) askForHead(member);
+  askAround(member);
   losePatience(member);
 }
 
