@@ -46,6 +46,8 @@ export const LACK_MS_MAX = 8000;
 export const LACK_FACTOR = 1.5;
 /** A member that got nothing for this long, whatever its home says, takes a piece from the origin. */
 export const PATIENCE_MS = 30_000;
+/** Part of the requests that go for the rarest piece of all, wherever the reader is. */
+export const ANYWHERE_SHARE = 0.125;
 /** How long the reader may wait for its next piece before that piece goes before rarer ones. */
 export const READER_WAIT_MS = 500;
 /** Wait before the origin is asked again after it failed, at first and at most. */

@@ -1,24 +1,24 @@
 import { hasPiece, lowestBit } from './bitmap.ts';
-import { IN_FLIGHT_MAX, READER_WAIT_MS } from './limits.ts';
+import { ANYWHERE_SHARE, IN_FLIGHT_USUAL, READER_WAIT_MS } from './limits.ts';
 import type { Link, Member } from './member-state.ts';
 
 /**
- * The piece to ask of a link: the rarest in the window ahead of the reader, else the rarest of all, ties at random.
- * Undefined when it has nothing that we still have to ask for.
+ * The piece to ask of a link: the rarest in the window ahead of the reader, else the rarest of all, ties at random; now
+ * and then the rarest of all comes first. Undefined when the link has nothing that we still have to ask for.
  */
 export function pickPiece(member: Member, link: Link): number | undefined {
   const { plan, open, head, now, headAt } = member;
   if (now - headAt > READER_WAIT_MS && hasPiece(open, head) && hasPiece(link.held, head)) return head;
-  const near = head + (plan.count >>> 1);
   if (!link.isNear) {
     // What a nearer link has is left to it, unless we have next to nothing to do.
     const only = rarest(member, link, { from: 0, to: plan.count, isFarOnly: true });
-    if (only !== undefined || member.transfers.length >= IN_FLIGHT_MAX / 2) return only;
+    if (only !== undefined || 2 * member.transfers.length >= IN_FLIGHT_USUAL) return only;
   }
-  return (
-    rarest(member, link, { from: head, to: Math.min(near, plan.count), isFarOnly: false }) ??
-    rarest(member, link, { from: 0, to: plan.count, isFarOnly: false })
-  );
+  const anywhere: Choice = { from: 0, to: plan.count, isFarOnly: false };
+  // Pieces beyond every window would be lost with the one member that fetched them.
+  if (member.random() < ANYWHERE_SHARE) return rarest(member, link, anywhere);
+  const window: Choice = { from: head, to: Math.min(head + (plan.count >>> 1), plan.count), isFarOnly: false };
+  return rarest(member, link, window) ?? rarest(member, link, anywhere);
 }
 
 interface Choice {
