@@ -21,6 +21,8 @@ export interface Result {
   readonly egress: number;
   readonly originRequests: number;
   readonly wasted: number;
+  /** Part of the bytes from members that came from the same zone. */
+  readonly near: number;
   readonly messagesPerHost: number;
   readonly quarantines: number;
   readonly events: number;
@@ -89,6 +91,7 @@ function measure(world: World): Omit<Result, 'wallSeconds'> {
     egress: tally.originBytes / scenario.size,
     originRequests: tally.originRequests,
     wasted: tally.wastedBytes / scenario.size,
+    near: tally.nearBytes / Math.max(1, tally.peerBytes),
     messagesPerHost: tally.messages / scenario.hosts,
     quarantines: tally.quarantines,
     events: tally.events,

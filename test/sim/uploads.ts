@@ -22,6 +22,7 @@ export function startUpload(world: World, host: Host, decision: Extract<MemberDe
   function done(): void {
     host.uploads.delete(key);
     world.tally.peerBytes += bytes;
+    if (host.member.zone === other.member.zone) world.tally.nearBytes += bytes;
     world.step(host, { kind: 'sent', link: to, piece });
     if (!host.isAlive) return;
     world.step(other, { kind: 'arrived', link: host.id, piece, hash, attestation });

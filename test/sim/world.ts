@@ -30,10 +30,12 @@ export interface World {
 }
 
 /** What is counted while the simulation runs. */
-export interface Tally {
+interface Tally {
   originBytes: number;
   originRequests: number;
   peerBytes: number;
+  /** Of these, bytes that did not leave their zone. */
+  nearBytes: number;
   wastedBytes: number;
   messages: number;
   events: number;
@@ -61,6 +63,7 @@ export function createWorld(scenario: Scenario, steps: Pick<World, 'step' | 'ste
       originBytes: 0,
       originRequests: 0,
       peerBytes: 0,
+      nearBytes: 0,
       wastedBytes: 0,
       messages: 0,
       events: 0,

@@ -72,6 +72,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
       lacking,
       leased,
       wantsMembers: wantsMembers(member),
+      isFollowing: home.index > 0,
       isComplete: isComplete(member),
       zone,
       uplinkBytesPerSecond,

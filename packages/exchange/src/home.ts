@@ -17,6 +17,7 @@ import {
   takeRun,
 } from './ledger.ts';
 import {
+  GUEST_SILENT_MS,
   HOPELESS_FACTOR,
   HOPELESS_MS,
   LEASE_EXTEND_PIECES,
@@ -92,12 +93,16 @@ function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 't
       endLease(home, guest, now);
       break;
     case 'left':
-      removeGuest(home.guests, guest);
-      home.holders.delete(guest);
-      forgetFetcher(home.ledger, guest.member, now);
-      grantFree(home, now);
+      leave(home, guest, now);
       break;
   }
+}
+
+function leave(home: Home, guest: Guest, now: number): void {
+  removeGuest(home.guests, guest);
+  home.holders.delete(guest);
+  forgetFetcher(home.ledger, guest.member, now);
+  grantFree(home, now);
 }
 
 function noteReport(
@@ -128,10 +133,10 @@ function noteReport(
   if (!known && isFit(home, guest)) grant(home, guest, now);
 }
 
-/** A member that comes with pieces or leases had another home before: wait for the others before leasing anything. */
+/** The first that comes from a home before this one is followed by others, with pieces and leases: they are waited for. */
 function welcome(home: Home, guest: Guest, report: MemberReport, now: number): void {
-  const isSuccession = home.ledger.free === home.plan.count && report.held.some((bits) => bits !== 0);
-  if (isSuccession) home.quietUntil = now + SUCCESSION_MS;
+  const hasSomething = report.leased !== undefined || report.held.some((bits) => bits !== 0);
+  if (report.isFollowing && hasSomething && home.ledger.free === home.plan.count) home.quietUntil = now + SUCCESSION_MS;
   if (!report.leased) return;
   for (const piece of listPieces(report.leased)) {
     if (piece >= home.plan.count || hasPiece(home.ledger.taken, piece)) continue;
@@ -255,6 +260,7 @@ function tick(home: Home, now: number): void {
       home.decisions.push({ kind: 'question', to: guest.member });
     }
   }
+  for (const guest of home.guests.byId.values()) if (now - guest.heardAt > GUEST_SILENT_MS) leave(home, guest, now);
   releaseDoubtful(home.ledger, now);
   grantFree(home, now);
 }

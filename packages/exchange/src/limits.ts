@@ -81,6 +81,8 @@ export const REPORT_MS_MIN = 250;
 export const REPORT_SEALED_MS = 10_000;
 /** Members a home keeps for one blob. */
 export const GUESTS_MAX = 65_536;
+/** A member that did not report for this long is gone. */
+export const GUEST_SILENT_MS = 120_000;
 
 /** Claims that came to nothing within the time, before a member is left alone for a while. */
 export const MISSES_MAX = 3;

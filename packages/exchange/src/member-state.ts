@@ -92,7 +92,7 @@ export interface Member {
   readonly parole: Parole;
 }
 
-export interface HomeContact {
+interface HomeContact {
   index: number;
   /** When a report went out that is still to be answered; 0 when none is. */
   askedAt: number;
@@ -104,7 +104,7 @@ export interface HomeContact {
 }
 
 /** What a member fetches from the origin itself. */
-export interface OriginWork {
+interface OriginWork {
   /** Pieces leased, in order, the first being fetched. */
   queue: number[];
   isFetching: boolean;
@@ -118,7 +118,7 @@ export interface OriginWork {
 }
 
 /** Which pieces are under suspicion after the whole digest failed. */
-export interface Parole {
+interface Parole {
   suspects: number[];
   /** The suspect that is being fetched again. */
   suspect: number | undefined;

@@ -94,7 +94,7 @@ export function expireOffers(member: Member): void {
   }
 }
 
-export function closeOffer(member: Member, link: Link): void {
+function closeOffer(member: Member, link: Link): void {
   if (link.offeredAt === 0) return;
   link.offeredAt = 0;
   member.offers--;

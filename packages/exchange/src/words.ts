@@ -113,6 +113,8 @@ export interface MemberReport {
   /** Pieces it holds a lease for and does not have yet. */
   readonly leased: Bitmap | undefined;
   readonly wantsMembers: boolean;
+  /** It had another home before, which is gone. */
+  readonly isFollowing: boolean;
   readonly isComplete: boolean;
   readonly zone: string | undefined;
   readonly uplinkBytesPerSecond: number;
