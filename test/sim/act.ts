@@ -1,4 +1,4 @@
-import { type MemberDecision, type MemberEvent, nextDue, stepMember } from '@drayage/exchange';
+import { type Hello, helloOf, type MemberDecision, type MemberEvent, nextDue, stepMember } from '@drayage/exchange';
 import { tellHome } from './act-home.ts';
 import { openOrigin, stopOrigin } from './act-origin.ts';
 import { checkComplete, checkKept, checkServed } from './checks.ts';
@@ -145,7 +145,7 @@ function prove(world: World, host: Host): void {
   }
   checkComplete(world, host);
   host.finishedAt = world.now;
-  if (host.vice === undefined) world.unfinished--;
+  if (host.vice === undefined && !host.hasFailed) world.unfinished--;
   step(world, host, { kind: 'proven' });
 }
 
@@ -164,9 +164,9 @@ function connect(world: World, host: Host, other: Host): void {
   });
 }
 
-function hello({ member, vice }: Host) {
-  const held = vice === 'claims' ? member.told.slice().fill(0xffffffff) : member.told;
-  return { held, zone: member.zone, uplinkBytesPerSecond: member.uplinkBytesPerSecond };
+function hello({ member, vice }: Host): Hello {
+  const own = helloOf(member);
+  return vice === 'claims' ? { ...own, held: own.held.fill(0xffffffff) } : own;
 }
 
 function cancel(world: World, host: Host, from: Host, piece: number): void {

@@ -6,8 +6,10 @@ import {
   countUnseen,
   fetchersOf,
   forgetFetcher,
+  isLeasedTo,
   type Ledger,
   newLedger,
+  noteClaim,
   noteHeld,
   noteLanded,
   noteLeased,
@@ -201,11 +203,13 @@ function grantFree(home: Home, now: number): void {
 
 function landed(home: Home, guest: Guest, piece: number, now: number): void {
   const { ledger } = home;
-  if (piece >= home.plan.count || hasPiece(ledger.landed, piece)) return;
-  const isOwn = hasPiece(ledger.taken, piece) && ledger.fetchers[piece] === guest.member;
+  const isOwn = isLeasedTo(ledger, piece, guest.member);
+  if (!isOwn) {
+    if (guest.lapses === 0) noteClaim(ledger, piece, guest.member, now);
+    return;
+  }
   noteLanded(ledger, piece, guest.member, now);
   guest.progressAt = now;
-  if (!isOwn || guest.leased === 0) return;
   guest.leased--;
   const tookMs = Math.max(1, now - guest.leasedAt);
   const pace = 1000 / tookMs;

@@ -78,14 +78,23 @@ export function noteHeld(ledger: Ledger, held: Bitmap, member: MemberId, now: nu
     for (let news = (held[word] ?? 0) & ~(ledger.spread[word] ?? 0); news !== 0; news &= news - 1) {
       const piece = (word << 5) + lowestBit(news);
       if (piece >= ledger.count) return;
-      if (hasPiece(ledger.landed, piece)) {
-        if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
-      } else if (!hasPiece(ledger.taken, piece) && !hasPiece(ledger.contested, piece)) {
-        // A lease speaks for itself: its holder says when the piece has landed.
-        noteLanded(ledger, piece, member, now);
-      }
+      noteClaim(ledger, piece, member, now);
     }
   }
+}
+
+/** A member says it holds a piece. A lease speaks for itself: its holder says when the piece has landed. */
+export function noteClaim(ledger: Ledger, piece: number, member: MemberId, now: number): void {
+  if (hasPiece(ledger.landed, piece)) {
+    if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
+  } else if (piece < ledger.count && !hasPiece(ledger.taken, piece) && !hasPiece(ledger.contested, piece)) {
+    noteLanded(ledger, piece, member, now);
+  }
+}
+
+/** Whether the member is to fetch the piece. */
+export function isLeasedTo(ledger: Ledger, piece: number, member: MemberId): boolean {
+  return ledger.fetchers[piece] === member && hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
 }
 
 /** How many pieces rest on a member's word alone. */
@@ -132,8 +141,7 @@ export function forgetFetcher(ledger: Ledger, member: MemberId, now: number): vo
 /** Frees what a member was to fetch and has not. */
 export function releaseLeased(ledger: Ledger, member: MemberId): void {
   for (let piece = 0; piece < ledger.count; piece++) {
-    const isLeased = hasPiece(ledger.taken, piece) && !hasPiece(ledger.landed, piece);
-    if (isLeased && ledger.fetchers[piece] === member) release(ledger, piece);
+    if (isLeasedTo(ledger, piece, member)) release(ledger, piece);
   }
 }
 

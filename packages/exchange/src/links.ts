@@ -1,4 +1,4 @@
-import { addPiece, hasPiece, removePiece } from './bitmap.ts';
+import { addPiece, emptyBitmap, hasPiece, removePiece } from './bitmap.ts';
 import { HAVE_EVERY_MS, LINKS_MAX, LINKS_OPENED_FIRST, LINKS_WANTED } from './limits.ts';
 import { decide, inFlight, isComplete, type Link, type Member } from './member-state.ts';
 import { isQuarantined } from './standing.ts';
@@ -21,7 +21,7 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     member: other,
     isNear: zone === member.zone || zone === undefined || member.zone === undefined,
     uplinkBytesPerSecond,
-    held: held.slice(),
+    held: emptyBitmap(member.plan.count),
     heldCount: 0,
     inFlight: 0,
     // Those never served come first, in an order that differs from member to member.
@@ -32,7 +32,11 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     busyUntil: 0,
   };
   member.links.set(other, link);
-  for (let piece = 0; piece < member.plan.count; piece++) if (hasPiece(held, piece)) count(member, link, piece, 1);
+  for (let piece = 0; piece < member.plan.count; piece++) {
+    if (!hasPiece(held, piece)) continue;
+    addPiece(link.held, piece);
+    count(member, link, piece, 1);
+  }
   countSlots(member);
   if (isIdle(member, link)) removeIdle(member, link);
   else offerSlots(member);
@@ -59,7 +63,7 @@ export function removeLink(member: Member, link: Link): void {
 /** The link has pieces it did not have before. */
 export function noteHave(member: Member, link: Link, pieces: readonly number[]): void {
   for (const piece of pieces) {
-    if (piece >= member.plan.count || hasPiece(link.held, piece)) continue;
+    if (!(piece >= 0 && piece < member.plan.count) || hasPiece(link.held, piece)) continue;
     addPiece(link.held, piece);
     count(member, link, piece, 1);
   }

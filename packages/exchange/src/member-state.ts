@@ -2,7 +2,7 @@ import type { PiecePlan } from '@drayage/core';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
 import { HOME_ANSWER_MS, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
 import type { Standing } from './standing.ts';
-import type { MemberDecision, MemberId } from './words.ts';
+import type { Hello, MemberDecision, MemberId } from './words.ts';
 
 /** No member: the author of a piece that nobody vouches for. */
 export const NOBODY: MemberId = -1;
@@ -216,6 +216,11 @@ export function isHere(member: Member, piece: number): boolean {
 /** Every transfer counts, and so does the connection to the origin. */
 export function inFlight(member: Member): number {
   return member.transfers.length + (member.origin.isFetching ? 1 : 0);
+}
+
+/** What a new link is told of us. */
+export function helloOf({ told, zone, uplinkBytesPerSecond }: Member): Hello {
+  return { held: told.slice(), zone, uplinkBytesPerSecond };
 }
 
 /** When the next tick is needed. */

@@ -105,10 +105,15 @@ export function isLacking(member: Member, piece: number): boolean {
   return hasPiece(member.open, piece) && member.rarity[piece] === 0;
 }
 
-/** Never a hang: after a long time without anything, one piece straight from the origin. */
+/** Never a hang: after a long time without anything, one piece straight from the origin, or the end of it. */
 export function losePatience(member: Member): void {
   const { now, origin, plan } = member;
-  if (now - member.gainedAt < PATIENCE_MS || origin.queue.length > 0 || origin.isRefused) return;
+  if (now - member.gainedAt < PATIENCE_MS || origin.queue.length > 0) return;
+  if (origin.isRefused) {
+    member.gainedAt = now;
+    decide(member, { kind: 'fail', why: 'unavailable' });
+    return;
+  }
   const start = firstAbsent(member.held, member.head, plan.count);
   const piece = start < plan.count ? start : firstAbsent(member.held, 0, plan.count);
   if (piece === plan.count || isHere(member, piece)) return;

@@ -94,8 +94,8 @@ export type MemberDecision =
   | { readonly kind: 'drop'; readonly pieces: readonly number[] }
   /** Prove the whole digest. */
   | { readonly kind: 'seal' }
-  /** The origin's own bytes are not the digest's. */
-  | { readonly kind: 'fail'; readonly why: 'corrupt' }
+  /** The origin's own bytes are not the digest's, or nobody will give us the rest. */
+  | { readonly kind: 'fail'; readonly why: 'corrupt' | 'unavailable' }
   | { readonly kind: 'quarantine'; readonly member: MemberId; readonly ms: number; readonly why: 'lie' | 'misses' }
   /** Fetch these pieces from the origin over one connection. */
   | { readonly kind: 'fetch'; readonly run: Run }
