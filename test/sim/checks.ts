@@ -41,10 +41,7 @@ export function checkEnd(world: World): void {
   const { hosts, scenario, tally, limitMs } = world;
   for (const host of hosts) {
     if (host.vice !== undefined || !host.isAlive || host.finishedAt >= 0) continue;
-    // Lied to, and turned away by the only one who knows the truth.
-    if (host.hasFailed && host.isRefused && scenario.forgers > 0) continue;
-    // Turned away by the origin, with no home to name another member.
-    if (host.isRefused && host.member.homes.every((home) => !hosts[home]?.isAlive)) continue;
+    if (isOutOfReach(world, host)) continue;
     violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
   }
   const isClean =
@@ -55,4 +52,13 @@ export function checkEnd(world: World): void {
     violate(world, `the origin sent ${(tally.originBytes / scenario.size).toFixed(3)} times the blob`);
   }
   if (!(limitMs > 0)) violate(world, 'no limit');
+}
+
+/** Nobody who is alive and honest can give it to the host, or tell it who can, or what is true. */
+function isOutOfReach({ hosts, scenario }: World, { id, isRefused, hasFailed, member }: Host): boolean {
+  if (!isRefused) return false;
+  const isHelp = (other: Host) => other.isAlive && other.id !== id && other.vice === undefined && !other.isRefused;
+  if (!hosts.some(isHelp)) return true;
+  if (hasFailed && scenario.forgers > 0) return true;
+  return member.homes.every((home) => !hosts[home]?.isAlive);
 }

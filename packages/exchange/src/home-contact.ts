@@ -9,6 +9,7 @@ import {
   LINKS_WHEN_LACKING,
   REPORT_MS_MIN,
   REPORT_SEALED_MS,
+  SEALED_LATELY_MS,
 } from './limits.ts';
 import { openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
@@ -53,7 +54,8 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
   member.candidates = [...answer.members].reverse();
   openLinks(member, home.isLacking ? LINKS_WHEN_LACKING : 0);
   const waitMs = wantsMembers(member) ? LACK_MS : Math.max(REPORT_MS_MIN, answer.reportEveryMs);
-  home.reportAt = now + (member.isSealed ? Math.max(REPORT_SEALED_MS, waitMs) : waitMs);
+  const isOfLongAgo = member.isSealed && now - member.gainedAt > SEALED_LATELY_MS;
+  home.reportAt = now + (isOfLongAgo ? Math.max(REPORT_SEALED_MS, waitMs) : waitMs);
 }
 
 function report(member: Member, lacking: Bitmap | undefined): void {

@@ -137,8 +137,7 @@ function noteReport(
 
 /** The first that comes from a home before this one is followed by others, with pieces and leases: they are waited for. */
 function welcome(home: Home, guest: Guest, report: MemberReport, now: number): void {
-  const hasSomething = report.leased !== undefined || report.held.some((bits) => bits !== 0);
-  if (report.isFollowing && hasSomething && home.ledger.free === home.plan.count) home.quietUntil = now + SUCCESSION_MS;
+  if (report.isFollowing && home.ledger.free === home.plan.count) home.quietUntil = now + SUCCESSION_MS;
   if (!report.leased) return;
   for (const piece of listPieces(report.leased)) {
     if (piece >= home.plan.count || hasPiece(home.ledger.taken, piece)) continue;

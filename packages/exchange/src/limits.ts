@@ -69,7 +69,7 @@ export const UNSEEN_PIECES_MAX = 16;
 /** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
 /** A home that takes over waits this long for those who hold leases. */
-export const SUCCESSION_MS = 1000;
+export const SUCCESSION_MS = 1250;
 /** Members named to one who joins. */
 export const MEMBERS_NAMED_MAX = 16;
 /** Of these, members of other zones, so that no zone is an island. */
@@ -77,7 +77,8 @@ export const MEMBERS_NAMED_FAR = 4;
 /** Reports a home wants to hear in a second, over all members; each is asked to report no more often than that. */
 export const REPORTS_PER_SECOND = 500;
 export const REPORT_MS_MIN = 250;
-/** A member that has it all reports only to be found. */
+/** A member that has had it all for a while reports only to be found. */
+export const SEALED_LATELY_MS = 30_000;
 export const REPORT_SEALED_MS = 10_000;
 /** Members a home keeps for one blob. */
 export const GUESTS_MAX = 65_536;

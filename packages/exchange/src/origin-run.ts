@@ -109,6 +109,8 @@ export function isLacking(member: Member, piece: number): boolean {
 export function losePatience(member: Member): void {
   const { now, origin, plan } = member;
   if (now - member.gainedAt < PATIENCE_MS || origin.queue.length > 0) return;
+  // What comes in now may be the last of it.
+  if (origin.isRefused && member.transfers.length > 0) return;
   if (origin.isRefused) {
     member.gainedAt = now;
     decide(member, { kind: 'fail', why: 'unavailable' });
