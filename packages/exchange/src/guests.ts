@@ -12,7 +12,8 @@ export interface Guest {
   leased: number;
   leasedAt: number;
   progressAt: number;
-  questionedAt: number;
+  /** When it was asked after its lease; undefined when no question is open. */
+  questionedAt: number | undefined;
   /** Pieces a second it fetched from the origin; 0 when unknown. */
   pace: number;
   /** The origin will not have it. */
@@ -49,7 +50,7 @@ export function addGuest(
     leased: 0,
     leasedAt: now,
     progressAt: now,
-    questionedAt: 0,
+    questionedAt: undefined,
     pace: 0,
     isRefused: false,
     lapses: 0,

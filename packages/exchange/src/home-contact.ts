@@ -24,12 +24,12 @@ export function homeOf(member: Member): MemberId | undefined {
 /** Reports when it is time to, passes over a home that does not answer, and does without when none does. */
 export function keepHome(member: Member): void {
   const { home, now } = member;
-  if (home.askedAt > 0 && now >= home.askedAt + HOME_ANSWER_MS) nextHome(member);
+  if (home.askedAt !== undefined && now >= home.askedAt + HOME_ANSWER_MS) nextHome(member);
   if (homeOf(member) === undefined) {
     if (now >= home.reportAt) home.index = 0;
     else fetchAlone(member);
   }
-  if (home.askedAt > 0 || homeOf(member) === undefined) return;
+  if (home.askedAt !== undefined || homeOf(member) === undefined) return;
   const lacking = now - home.lackedAt >= home.lackMs ? findLack(member) : undefined;
   if (lacking) {
     home.lackedAt = now;
@@ -42,14 +42,14 @@ export function keepHome(member: Member): void {
 export function nextHome(member: Member): void {
   const { home, now } = member;
   home.index++;
-  home.askedAt = 0;
+  home.askedAt = undefined;
   if (homeOf(member) === undefined) home.reportAt = now + HOME_RETRY_MS;
   else report(member, undefined);
 }
 
 export function noteAnswer(member: Member, answer: HomeAnswer): void {
   const { home, now } = member;
-  home.askedAt = 0;
+  home.askedAt = undefined;
   // The home names the best first; candidates are taken from the end.
   member.candidates = [...answer.members].reverse();
   openLinks(member, home.isLacking ? LINKS_WHEN_LACKING : 0);

@@ -86,7 +86,7 @@ function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 't
       landed(home, guest, event.piece, now);
       break;
     case 'progress':
-      guest.questionedAt = 0;
+      guest.questionedAt = undefined;
       if (event.hasProgress) guest.progressAt = now;
       else if (othersProgress(home, guest, now)) endLease(home, guest, now);
       break;
@@ -127,12 +127,17 @@ function noteReport(
   if (!known) welcome(home, guest, report, now);
   if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
   const lacking = report.lacking ? listPieces(report.lacking) : [];
-  const members = report.wantsMembers || lacking.length > 0 ? nameMembers(guests, guest, home.random) : [];
-  for (const fetcher of fetchersOf(ledger, lacking)) if (fetcher !== member) members.unshift(fetcher);
-  members.length = Math.min(members.length, MEMBERS_NAMED_MAX);
+  const members = report.wantsMembers || lacking.length > 0 ? nameFor(home, guest, lacking) : [];
   home.decisions.push({ kind: 'answer', to: member, answer: { members, reportEveryMs } });
   if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
+}
+
+/** Members to link to; those who are said to have what is lacking come first. */
+function nameFor({ guests, ledger, random }: Home, guest: Guest, lacking: readonly number[]): MemberId[] {
+  const members = new Set([...fetchersOf(ledger, lacking), ...nameMembers(guests, guest, random)]);
+  members.delete(guest.member);
+  return [...members].slice(0, MEMBERS_NAMED_MAX);
 }
 
 /** The first that comes from a home before this one is followed by others, with pieces and leases: they are waited for. */
@@ -184,7 +189,7 @@ function grant(home: Home, guest: Guest, now: number, from?: number): Run | unde
   if (guest.leased === 0) {
     guest.leasedAt = now;
     guest.progressAt = now;
-    guest.questionedAt = 0;
+    guest.questionedAt = undefined;
   }
   guest.leased += run.end - run.start;
   home.holders.add(guest);
@@ -254,11 +259,11 @@ function isHopeless({ usualMs }: Home, guest: Guest, now: number): boolean {
 function tick(home: Home, now: number): void {
   home.tickAt = now + TICK_MS;
   for (const guest of [...home.holders]) {
-    const isMute = guest.questionedAt > 0 && now - guest.questionedAt >= LEASE_QUIET_MS;
+    const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= LEASE_QUIET_MS;
     if (isMute || isHopeless(home, guest, now)) {
       noteLapse(home, guest);
       endLease(home, guest, now);
-    } else if (guest.questionedAt === 0 && now - guest.progressAt >= LEASE_QUIET_MS) {
+    } else if (guest.questionedAt === undefined && now - guest.progressAt >= LEASE_QUIET_MS) {
       guest.questionedAt = now;
       home.decisions.push({ kind: 'question', to: guest.member });
     }

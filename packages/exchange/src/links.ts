@@ -26,7 +26,7 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     inFlight: 0,
     // Those never served come first, in an order that differs from member to member.
     servedAt: -member.random(),
-    offeredAt: 0,
+    offeredAt: undefined,
     declined: 'nothing',
     isInsisted: false,
     busyUntil: 0,

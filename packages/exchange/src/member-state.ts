@@ -18,8 +18,8 @@ export interface Link {
   /** Transfers it has in flight, as it last said. */
   inFlight: number;
   servedAt: number;
-  /** When we offered it a slot; 0 when no offer is open. */
-  offeredAt: number;
+  /** When we offered it a slot; undefined when no offer is open. */
+  offeredAt: number | undefined;
   /** What it had no use for since something last changed: an offer, or one that we insisted on. */
   declined: 'nothing' | 'offer' | 'all';
   /** We insist on the open offer. */
@@ -94,8 +94,8 @@ export interface Member {
 
 interface HomeContact {
   index: number;
-  /** When a report went out that is still to be answered; 0 when none is. */
-  askedAt: number;
+  /** When a report went out that is still to be answered; undefined when none is. */
+  askedAt: number | undefined;
   reportAt: number;
   lackMs: number;
   lackedAt: number;
@@ -186,7 +186,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     uploads: new Map(),
     uploading: 0,
     offers: 0,
-    home: { index: 0, askedAt: 0, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
+    home: { index: 0, askedAt: undefined, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
     origin: {
       queue: [],
       isFetching: false,
@@ -226,7 +226,7 @@ export function helloOf({ told, zone, uplinkBytesPerSecond }: Member): Hello {
 /** When the next tick is needed. */
 export function nextDue(member: Member): number {
   const { askedAt } = member.home;
-  return Math.min(member.tickAt, member.tellAt, askedAt > 0 ? askedAt + HOME_ANSWER_MS : Number.POSITIVE_INFINITY);
+  return Math.min(member.tickAt, member.tellAt, (askedAt ?? Number.POSITIVE_INFINITY) + HOME_ANSWER_MS);
 }
 
 export function passTick(member: Member): void {

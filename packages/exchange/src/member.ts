@@ -140,7 +140,7 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
 function tick(member: Member): void {
   const { now, home } = member;
   if (now >= member.tellAt) tell(member);
-  if (home.askedAt > 0 || now >= member.tickAt) keepHome(member);
+  if (home.askedAt !== undefined || now >= member.tickAt) keepHome(member);
   if (now < member.tickAt) return;
   passTick(member);
   expireOffers(member);

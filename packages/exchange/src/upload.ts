@@ -25,7 +25,7 @@ function nextServed(member: Member, insists: boolean): Link | undefined {
   const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
   let best: Link | undefined;
   for (const link of member.links.values()) {
-    if (link.offeredAt > 0 || link.inFlight >= most) continue;
+    if (link.offeredAt !== undefined || link.inFlight >= most) continue;
     if (link.declined === 'all' || (link.declined === 'offer' && !insists)) continue;
     if (best && !goesBefore(link, best)) continue;
     if (hasMoreThan(member.told, link.held)) best = link;
@@ -43,7 +43,7 @@ function goesBefore(link: Link, other: Link): boolean {
 export function answerRequest(member: Member, link: Link, piece: number): void {
   const to = link.member;
   const hash = member.hashes[piece];
-  const wasOffered = link.offeredAt > 0;
+  const wasOffered = link.offeredAt !== undefined;
   closeOffer(member, link);
   if (!hasPiece(member.told, piece) || hash === undefined) {
     decide(member, { kind: 'refuse', to, piece, why: 'gone' });
@@ -85,7 +85,7 @@ export function noteDecline(member: Member, link: Link, inFlight: number): void 
 /** Takes back offers that nobody answered. */
 export function expireOffers(member: Member): void {
   for (const link of member.links.values()) {
-    if (link.offeredAt > 0 && member.now - link.offeredAt > OFFER_MS) {
+    if (link.offeredAt !== undefined && member.now - link.offeredAt > OFFER_MS) {
       closeOffer(member, link);
       link.declined = 'all';
     } else {
@@ -95,8 +95,8 @@ export function expireOffers(member: Member): void {
 }
 
 function closeOffer(member: Member, link: Link): void {
-  if (link.offeredAt === 0) return;
-  link.offeredAt = 0;
+  if (link.offeredAt === undefined) return;
+  link.offeredAt = undefined;
   member.offers--;
 }
 
