@@ -1,5 +1,6 @@
 import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
 import {
+  HEAD_LATE_FACTOR,
   HOME_ANSWER_MS,
   HOME_RETRY_MS,
   LACK_FACTOR,
@@ -86,15 +87,15 @@ function wantsMembers(member: Member): boolean {
   return !isComplete(member) && member.links.size + member.linking.size < LINKS_WANTED;
 }
 
-/** What no link has, when that is what holds us up. */
+/** What no link has, when that is what holds us up: all of it when nothing comes, else what the reader waits for. */
 function findLack(member: Member): Bitmap | undefined {
   const { now, gainedAt, head, headAt, plan, home } = member;
   const isStarved = member.transfers.length === 0 && now - gainedAt >= home.lackMs;
-  const isHeadLate = now - headAt >= 3 * home.lackMs && isLacking(member, head);
+  const isHeadLate = now - headAt >= HEAD_LATE_FACTOR * home.lackMs;
   if (!isStarved && !isHeadLate) return undefined;
   const lacking = emptyBitmap(plan.count);
   let isAny = false;
-  for (let piece = 0; piece < plan.count; piece++) {
+  for (let piece = isStarved ? 0 : head; piece < (isStarved ? plan.count : head + 1); piece++) {
     if (!isLacking(member, piece)) continue;
     addPiece(lacking, piece);
     isAny = true;

@@ -41,9 +41,11 @@ export const HOME_ANSWER_MS = 200;
 /** A member that no home answers looks for one again after this long. */
 export const HOME_RETRY_MS = 5000;
 /** How long nothing may come in before a member tells its home what it cannot find, at first and at most. */
-export const LACK_MS = 1000;
+export const LACK_MS = 500;
 export const LACK_MS_MAX = 8000;
 export const LACK_FACTOR = 1.5;
+/** The same for what only the reader waits for, while other pieces come in: so many times as long. */
+export const HEAD_LATE_FACTOR = 3;
 /** A member that got nothing for this long, whatever its home says, takes a piece from the origin. */
 export const PATIENCE_MS = 30_000;
 /** Part of the requests that go for the rarest piece of all, wherever the reader is. */
@@ -63,7 +65,7 @@ export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
-export const DOUBT_MS = 1000;
+export const DOUBT_MS = 500;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 16;
 /** Complaints about a piece that others have, before it is fetched once more. */
