@@ -1,0 +1,105 @@
+import { expect, test } from 'vitest';
+import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS, STALL_MS } from './limits.ts';
+import type { Member } from './member-state.ts';
+import type { MemberDecision, MemberEvent } from './words.ts';
+
+const COUNT = 32;
+const ALL = Array.from({ length: COUNT }, (_, piece) => piece);
+
+function linked(...links: readonly number[]): Member {
+  const member = fakeMember(COUNT);
+  for (const link of links) happen(member, 0, { kind: 'linked', link, hello: helloWith(COUNT, ALL) });
+  return member;
+}
+
+function offer(member: Member, now: number, insists = false): MemberDecision[] {
+  return happen(member, now, { kind: 'offered', link: 1, insists });
+}
+
+/** Ticks while bytes go on coming from the links that are said to be alive. */
+function tickUntil(member: Member, from: number, to: number, alive: readonly number[]): MemberDecision[] {
+  const decisions: MemberDecision[] = [];
+  for (let now = from; now <= to; now += 250) {
+    const heard = member.transfers
+      .filter(({ link }) => alive.includes(link.member))
+      .map(({ link, piece }): MemberEvent => ({ kind: 'heard', link: link.member, piece }));
+    decisions.push(...happen(member, now, ...heard, { kind: 'tick' }));
+  }
+  return decisions;
+}
+
+test('an offer is used for one piece, and says how many are in flight', () => {
+  const member = linked(1);
+  expect(only(offer(member, 1), 'request')).toMatchObject([{ from: 1, inFlight: 1 }]);
+});
+
+test('an offer is declined when enough is in flight, unless the link insists', () => {
+  const member = linked(1);
+  for (let count = 0; count < IN_FLIGHT_USUAL; count++) offer(member, 1);
+  expect(offer(member, 1)).toEqual([{ kind: 'decline', to: 1, inFlight: IN_FLIGHT_USUAL }]);
+  for (let count = IN_FLIGHT_USUAL; count < IN_FLIGHT_MAX; count++) offer(member, 1, true);
+  expect(offer(member, 1, true)).toEqual([{ kind: 'decline', to: 1, inFlight: IN_FLIGHT_MAX }]);
+});
+
+test('the same piece is not asked for twice', () => {
+  const member = linked(1, 2);
+  const pieces = [...offer(member, 1), ...happen(member, 1, { kind: 'offered', link: 2, insists: false })];
+  expect(new Set(only(pieces, 'request').map(({ piece }) => piece)).size).toBe(2);
+});
+
+test('a transfer without bytes for a second is asked for elsewhere', () => {
+  const member = linked(1, 2);
+  const [request] = only(offer(member, 0), 'request');
+  const decisions = tickUntil(member, 250, STALL_MS + 250, []);
+  expect(only(decisions, 'cancel')).toContainEqual({ kind: 'cancel', from: 1, piece: request?.piece });
+  expect(member.open.some((bits) => bits !== 0)).toBe(true);
+});
+
+test('a link that stalls three times is put in quarantine', () => {
+  const member = linked(1);
+  for (let count = 0; count < 3; count++) offer(member, 0);
+  const decisions = tickUntil(member, 250, STALL_MS + 250, []);
+  expect(only(decisions, 'quarantine')).toMatchObject([{ member: 1, why: 'misses' }]);
+  expect(only(decisions, 'unlink')).toMatchObject([{ link: 1, why: 'quarantine' }]);
+});
+
+test('a transfer that dribbles is hedged, and the first to arrive ends the race', () => {
+  const member = linked(1, 2);
+  const [request] = only(offer(member, 0), 'request');
+  const piece = request?.piece ?? -1;
+  const decisions = tickUntil(member, 250, LATE_MS + 250, [1, 2]);
+  expect(only(decisions, 'request')).toContainEqual({ kind: 'request', from: 2, piece, inFlight: 2 });
+  const end = happen(member, LATE_MS + 300, arrival(2, piece));
+  expect(only(end, 'keep')).toEqual([{ kind: 'keep', piece }]);
+  expect(only(end, 'cancel')).toEqual([{ kind: 'cancel', from: 1, piece }]);
+});
+
+test('a transfer that takes for ever is given up, even when nobody else has the piece', () => {
+  const member = linked(1);
+  offer(member, 0);
+  expect(only(tickUntil(member, 250, HOPELESS_MS - 250, [1]), 'cancel')).toEqual([]);
+  expect(only(tickUntil(member, HOPELESS_MS, HOPELESS_MS + 500, [1]), 'cancel')).toHaveLength(1);
+});
+
+test('when nothing comes in, links are asked without waiting for an offer', () => {
+  const member = linked(1, 2);
+  const asked = only(happen(member, 250, { kind: 'tick' }), 'request').map(({ from }) => from);
+  expect(asked).toEqual([1, 2]);
+});
+
+test('a link that is busy is left in peace for a while', () => {
+  const member = linked(1);
+  const [request] = only(happen(member, 250, { kind: 'tick' }), 'request');
+  happen(member, 260, { kind: 'refused', link: 1, piece: request?.piece ?? -1, why: 'busy' });
+  expect(only(happen(member, 500, { kind: 'tick' }), 'request')).toEqual([]);
+  expect(only(happen(member, 750, { kind: 'tick' }), 'request')).toHaveLength(1);
+});
+
+test('a piece a link claimed and has not is not asked of it again', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [5]) });
+  offer(member, 1);
+  happen(member, 2, { kind: 'refused', link: 1, piece: 5, why: 'gone' });
+  expect(only(offer(member, 3), 'decline')).toHaveLength(1);
+});

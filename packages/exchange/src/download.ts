@@ -1,0 +1,141 @@
+import { hasPiece, removePiece } from './bitmap.ts';
+import {
+  BUSY_MS,
+  HEDGES_MAX,
+  HOPELESS_FACTOR,
+  HOPELESS_MS,
+  IN_FLIGHT_MAX,
+  IN_FLIGHT_USUAL,
+  LAST_PIECES,
+  LATE_AT_THE_END_FACTOR,
+  LATE_FACTOR,
+  LATE_MS,
+  READER_WAIT_MS,
+  STALL_MS,
+  TICK_MS,
+} from './limits.ts';
+import { forgetPieceOf, leaveAlone } from './links.ts';
+import { decide, inFlight, type Link, type Member, type Transfer } from './member-state.ts';
+import { pickPiece } from './picker.ts';
+import { noteMiss } from './standing.ts';
+import { cancel, endTransfer, findTransfer } from './transfers.ts';
+
+/** Makes use of a slot that a link offers, or says that there is no use for it. */
+export function takeOffer(member: Member, link: Link, insists: boolean): void {
+  link.busyUntil = 0;
+  const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
+  const piece = inFlight(member) < most ? pickPiece(member, link) : undefined;
+  if (piece === undefined) decide(member, { kind: 'decline', to: link.member, inFlight: inFlight(member) });
+  else request(member, link, piece);
+}
+
+function request(member: Member, link: Link, piece: number): void {
+  const { now } = member;
+  member.transfers.push({ link, piece, askedAt: now, heardAt: now });
+  removePiece(member.open, piece);
+  decide(member, { kind: 'request', from: link.member, piece, inFlight: inFlight(member) });
+}
+
+export function noteRefusal(member: Member, transfer: Transfer, why: 'busy' | 'gone'): void {
+  const { link, piece } = transfer;
+  endTransfer(member, transfer);
+  if (why === 'busy') link.busyUntil = member.now + BUSY_MS;
+  else missed(member, link, piece);
+}
+
+/** The link claimed the piece, and did not deliver. */
+function missed(member: Member, link: Link, piece: number): void {
+  forgetPieceOf(member, link, piece);
+  if (noteMiss(member.standing, link.member, member.now)) leaveAlone(member, link, 'misses');
+}
+
+/** How long the piece took is how long others should. */
+export function learnPace(member: Member, transfer: Transfer): void {
+  const took = member.now - transfer.askedAt;
+  member.usualMs = member.usualMs === 0 ? took : 0.9 * member.usualMs + 0.1 * took;
+  member.gainedAt = member.now;
+}
+
+/** Gives up transfers that have stalled, and asks for late ones elsewhere. */
+export function watchTransfers(member: Member): void {
+  const { now, transfers } = member;
+  for (const transfer of [...transfers]) {
+    // An earlier one may have taken its link with it.
+    if (!transfers.includes(transfer)) continue;
+    if (now - transfer.heardAt > STALL_MS || isHopeless(member, transfer)) giveUp(member, transfer);
+    else if (isLate(member, transfer)) hedge(member, transfer);
+  }
+}
+
+function giveUp(member: Member, transfer: Transfer): void {
+  cancel(member, transfer);
+  missed(member, transfer.link, transfer.piece);
+}
+
+/** Worth asking elsewhere: for the last few pieces sooner than usual. */
+function isLate(member: Member, transfer: Transfer): boolean {
+  const isAtEnd = member.plan.count - member.heldCount <= LAST_PIECES;
+  if (!isAtEnd) return isOverdue(member, transfer);
+  return member.now - transfer.askedAt > Math.max(TICK_MS, LATE_AT_THE_END_FACTOR * member.usualMs);
+}
+
+/** So late that the link is to blame. */
+function isOverdue(member: Member, { askedAt }: Transfer): boolean {
+  return member.now - askedAt > Math.max(LATE_MS, LATE_FACTOR * member.usualMs);
+}
+
+/** Bytes do come, but so few that the piece is better looked for elsewhere. */
+function isHopeless(member: Member, { askedAt }: Transfer): boolean {
+  return member.now - askedAt > Math.max(HOPELESS_MS, HOPELESS_FACTOR * member.usualMs);
+}
+
+/** Asks for the piece a second time. When that is late as well, the older of the two makes room. */
+function hedge(member: Member, transfer: Transfer): void {
+  const { piece } = transfer;
+  const [older, newer] = member.transfers.filter((one) => one.piece === piece);
+  if (newer && older === transfer && isOverdue(member, newer)) giveUp(member, transfer);
+  else if (newer || countHedges(member) >= HEDGES_MAX) return;
+  const link = freeLink(member, piece);
+  if (link) request(member, link, piece);
+}
+
+function countHedges({ transfers }: Member): number {
+  return transfers.length - new Set(transfers.map(({ piece }) => piece)).size;
+}
+
+/** The piece came another way. Those that were overdue with it have failed us. */
+export function settleRace(member: Member, piece: number): void {
+  for (const other of member.transfers.filter((transfer) => transfer.piece === piece)) {
+    if (isOverdue(member, other)) giveUp(member, other);
+    else cancel(member, other);
+  }
+}
+
+/** A link that has the piece, has not said it is busy, and does not send us this piece already: a near one first. */
+function freeLink(member: Member, piece: number): Link | undefined {
+  let best: Link | undefined;
+  let ties = 0;
+  for (const link of member.links.values()) {
+    if (!hasPiece(link.held, piece) || member.now < link.busyUntil) continue;
+    if (best?.isNear && !link.isNear) continue;
+    if (findTransfer(member, link, piece)) continue;
+    ties = best && best.isNear === link.isNear ? ties + 1 : 1;
+    if (member.random() * ties < 1) best = link;
+  }
+  return best;
+}
+
+/** Asks for what is wanted most without waiting for an offer: what the reader waits for, or anything when nothing comes. */
+export function askAround(member: Member): void {
+  const { open, head, now, headAt, links } = member;
+  if (now - headAt > READER_WAIT_MS && hasPiece(open, head) && inFlight(member) < IN_FLIGHT_MAX) {
+    const link = freeLink(member, head);
+    if (link) request(member, link, head);
+  }
+  if (member.transfers.length > 0) return;
+  for (const link of links.values()) {
+    if (inFlight(member) >= IN_FLIGHT_USUAL) return;
+    const piece = now < link.busyUntil ? undefined : pickPiece(member, link);
+    if (piece !== undefined) request(member, link, piece);
+  }
+}

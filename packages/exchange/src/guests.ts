@@ -1,0 +1,130 @@
+import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX } from './limits.ts';
+import type { MemberId } from './words.ts';
+
+/** What a home knows of a member of the blob's swarm. */
+export interface Guest {
+  readonly member: MemberId;
+  readonly zone: string | undefined;
+  readonly uplinkBytesPerSecond: number;
+  heardAt: number;
+  isComplete: boolean;
+  /** Pieces leased to it that have not landed. */
+  leased: number;
+  leasedAt: number;
+  progressAt: number;
+  /** When it was asked after its lease; undefined when no question is open. */
+  questionedAt: number | undefined;
+  /** Pieces a second it fetched from the origin; 0 when unknown. */
+  pace: number;
+  /** The origin will not have it. */
+  isRefused: boolean;
+  /** How often it did not do what its lease was for. */
+  lapses: number;
+  /** Its place in the list of its zone. */
+  place: number;
+}
+
+/** The members of one blob's swarm that a home knows, by zone. */
+export interface Guests {
+  readonly byId: Map<MemberId, Guest>;
+  readonly zones: Map<string | undefined, Guest[]>;
+}
+
+export function newGuests(): Guests {
+  return { byId: new Map(), zones: new Map() };
+}
+
+/** Undefined when there are too many already. */
+export function addGuest(
+  guests: Guests,
+  facts: Pick<Guest, 'member' | 'zone' | 'uplinkBytesPerSecond'>,
+  now: number,
+): Guest | undefined {
+  if (guests.byId.size >= GUESTS_MAX) return undefined;
+  const zone = guests.zones.get(facts.zone) ?? [];
+  guests.zones.set(facts.zone, zone);
+  const guest: Guest = {
+    ...facts,
+    heardAt: now,
+    isComplete: false,
+    leased: 0,
+    leasedAt: now,
+    progressAt: now,
+    questionedAt: undefined,
+    pace: 0,
+    isRefused: false,
+    lapses: 0,
+    place: zone.length,
+  };
+  zone.push(guest);
+  guests.byId.set(facts.member, guest);
+  return guest;
+}
+
+export function removeGuest(guests: Guests, guest: Guest): void {
+  guests.byId.delete(guest.member);
+  const zone = guests.zones.get(guest.zone);
+  const last = zone?.pop();
+  if (zone && last && last !== guest) {
+    zone[guest.place] = last;
+    last.place = guest.place;
+  }
+  if (zone?.length === 0) guests.zones.delete(guest.zone);
+}
+
+/** Members to link to, at random: most of the same zone, some of others, first those to be tried first. */
+export function nameMembers(guests: Guests, guest: Guest, random: () => number): MemberId[] {
+  const own = guests.zones.get(guest.zone) ?? [];
+  const others = [...guests.zones.values()].filter((zone) => zone !== own);
+  const far = others.length === 0 ? [] : sample(others, MEMBERS_NAMED_MAX, random);
+  const near = sample([own], MEMBERS_NAMED_MAX - Math.min(far.length, MEMBERS_NAMED_FAR), random);
+  const named = new Set<MemberId>();
+  // One of another zone early on: a zone that keeps to itself would wait for its own leases.
+  for (const member of [...near.slice(0, 4), ...far.slice(0, 2), ...near.slice(4), ...far.slice(2)]) named.add(member);
+  named.delete(guest.member);
+  return [...named].slice(0, MEMBERS_NAMED_MAX);
+}
+
+/** Up to `count` members at random, from any of the lists. */
+function sample(lists: readonly (readonly Guest[])[], count: number, random: () => number): MemberId[] {
+  const total = lists.reduce((sum, list) => sum + list.length, 0);
+  if (total <= 2 * count) return shuffled(lists.flat(), random).slice(0, count);
+  const picked = new Set<MemberId>();
+  while (picked.size < count) {
+    let place = Math.floor(random() * total);
+    for (const list of lists) {
+      const guest = list[place];
+      if (guest) picked.add(guest.member);
+      if (guest) break;
+      place -= list.length;
+    }
+  }
+  return [...picked];
+}
+
+function shuffled(guests: readonly Guest[], random: () => number): MemberId[] {
+  const members = guests.map(({ member }) => member);
+  for (let last = members.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    const swap = members[last];
+    const taken = members[other];
+    if (swap !== undefined && taken !== undefined) [members[last], members[other]] = [taken, swap];
+  }
+  return members;
+}
+
+/** Somebody to fetch from the origin: of a few at random the most reliable, then the fastest, that is not at it already. */
+export function chooseFetcher(guests: Guests, random: () => number): Guest | undefined {
+  let best: Guest | undefined;
+  for (const member of sample([...guests.zones.values()], 2 * MEMBERS_NAMED_MAX, random)) {
+    const guest = guests.byId.get(member);
+    if (!guest || guest.isRefused || guest.leased > 0 || guest.isComplete) continue;
+    if (!best || goesBefore(guest, best)) best = guest;
+  }
+  return best;
+}
+
+function goesBefore(guest: Guest, other: Guest): boolean {
+  if (guest.lapses !== other.lapses) return guest.lapses < other.lapses;
+  return guest.uplinkBytesPerSecond > other.uplinkBytesPerSecond;
+}

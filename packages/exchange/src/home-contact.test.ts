@@ -1,0 +1,62 @@
+import { expect, test } from 'vitest';
+import { listPieces } from './bitmap.ts';
+import { fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS } from './limits.ts';
+import { nextDue } from './member-state.ts';
+import type { MemberEvent } from './words.ts';
+
+const COUNT = 16;
+
+function answer(home: number, members: readonly number[] = []): MemberEvent {
+  return { kind: 'answered', home, answer: { members, reportEveryMs: 1000 } };
+}
+
+test('a member joins at its first home by its first report', () => {
+  const [report] = only(happen(fakeMember(COUNT), 0, { kind: 'tick' }), 'report');
+  expect(report).toMatchObject({ home: 100, report: { wantsMembers: true, isFollowing: false } });
+});
+
+test('a home that does not answer in time is passed over for the next', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' });
+  expect(nextDue(member)).toBe(HOME_ANSWER_MS);
+  const [report] = only(happen(member, HOME_ANSWER_MS, { kind: 'tick' }), 'report');
+  expect(report).toMatchObject({ home: 101, report: { isFollowing: true } });
+});
+
+test('a home that is known to be gone is passed over at once, and the next learns of the leases', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'leased', home: 100, run: { start: 4, end: 6 } });
+  const [report] = only(happen(member, 1, { kind: 'home lost', home: 100 }), 'report');
+  expect(report?.home).toBe(101);
+  expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
+});
+
+test('with no home at all, a member fetches for itself, and tries again later', () => {
+  const member = fakeMember(COUNT);
+  for (const _ of member.homes)
+    happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 + member.home.index });
+  expect(only(happen(member, 250, { kind: 'tick' }), 'fetch')[0]?.run.start).toBe(0);
+  expect(only(happen(member, HOME_RETRY_MS + 250, { kind: 'tick' }), 'report')).toMatchObject([{ home: 100 }]);
+});
+
+test('without a home, what a link has is not taken from the origin', () => {
+  const member = fakeMember(2);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(2, [0]) });
+  for (const _ of member.homes)
+    happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 + member.home.index });
+  expect(only(happen(member, 250, { kind: 'tick' }), 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
+});
+
+test('a member that finds nothing for a second says what it lacks', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'linked', link: 1, hello: helloWith(COUNT, []) });
+  const [report] = only(happen(member, LACK_MS, { kind: 'tick' }), 'report');
+  expect(listPieces(report?.report.lacking ?? new Uint32Array())).toHaveLength(COUNT);
+});
+
+test('a home that was passed over has no say any more', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 });
+  expect(happen(member, 1, { kind: 'leased', home: 100, run: { start: 0, end: 2 } })).toEqual([]);
+});

@@ -1,0 +1,140 @@
+import { expect, test } from 'vitest';
+import { bitmapOf, evenChance, planOf, reportWith } from './fake-member.ts';
+import { type Home, newHome, stepHome } from './home.ts';
+import { DOUBT_MS, LEASE_QUIET_MS, LEASES_MAX, SUCCESSION_MS } from './limits.ts';
+import type { HomeDecision, MemberReport, Run } from './words.ts';
+
+const COUNT = 128;
+
+function start(count = COUNT): Home {
+  return newHome({ plan: planOf(count), random: evenChance }, 0);
+}
+
+function report(home: Home, now: number, member: number, changes: Partial<MemberReport> = {}): readonly HomeDecision[] {
+  return stepHome(home, now, { kind: 'reported', member, report: reportWith(changes) });
+}
+
+function leases(decisions: readonly HomeDecision[]): Extract<HomeDecision, { kind: 'lease' }>[] {
+  return decisions.filter((one): one is Extract<HomeDecision, { kind: 'lease' }> => one.kind === 'lease');
+}
+
+/** The holder says that these pieces have landed. */
+function land(home: Home, now: number, member: number, { start, end }: Run): HomeDecision[] {
+  const decisions: HomeDecision[] = [];
+  for (let piece = start; piece < end; piece++)
+    decisions.push(...stepHome(home, now, { kind: 'landed', member, piece }));
+  return decisions;
+}
+
+test('whoever joins is named others, and those who come first may fetch', () => {
+  const home = start();
+  const first = report(home, 0, 1);
+  expect(first[0]).toMatchObject({ kind: 'answer', to: 1, answer: { members: [] } });
+  expect(leases(first)).toEqual([{ kind: 'lease', to: 1, run: { start: 0, end: 2 } }]);
+  expect(report(home, 0, 2)[0]).toMatchObject({ answer: { members: [1] } });
+});
+
+test('no more than eight fetch at a time', () => {
+  const home = start();
+  const given = Array.from({ length: 12 }, (_, member) => leases(report(home, 0, member)).length);
+  expect(given.reduce((sum, count) => sum + count, 0)).toBe(LEASES_MAX);
+});
+
+test('a lease is extended before it ends', () => {
+  const home = start();
+  report(home, 0, 1);
+  expect(leases(land(home, 10, 1, { start: 0, end: 1 }))).toHaveLength(1);
+});
+
+test('no piece is leased twice while nothing goes wrong', () => {
+  const home = start(16);
+  const runs = leases(report(home, 0, 1));
+  for (let at = 0; at < runs.length; at++) {
+    runs.push(...leases(land(home, 10 + at, 1, runs[at]?.run ?? { start: 0, end: 0 })));
+  }
+  const pieces = runs.flatMap(({ run }) =>
+    Array.from({ length: run.end - run.start }, (_, index) => run.start + index),
+  );
+  expect(pieces.sort((a, b) => a - b)).toEqual(Array.from({ length: 16 }, (_, piece) => piece));
+});
+
+test('a quiet holder is asked, and one that does not answer loses the lease to another', () => {
+  const home = start();
+  for (let member = 1; member <= LEASES_MAX + 1; member++) report(home, 0, member);
+  const asked = stepHome(home, LEASE_QUIET_MS, { kind: 'tick' });
+  expect(asked).toContainEqual({ kind: 'question', to: 1 });
+  for (let member = 2; member <= LEASES_MAX; member++) {
+    stepHome(home, LEASE_QUIET_MS + 1, { kind: 'progress', member, hasProgress: true });
+  }
+  const ended = stepHome(home, 2 * LEASE_QUIET_MS, { kind: 'tick' });
+  expect(ended).toContainEqual({ kind: 'withdraw', from: 1 });
+  expect(leases(ended)).toMatchObject([{ to: LEASES_MAX + 1, run: { start: 0, end: 2 } }]);
+});
+
+test('a slow holder keeps its lease as long as bytes come', () => {
+  const home = start();
+  report(home, 0, 1);
+  for (let now = LEASE_QUIET_MS; now < 60_000; now += LEASE_QUIET_MS) {
+    const decisions = stepHome(home, now, { kind: 'tick' });
+    expect(decisions.filter(({ kind }) => kind === 'withdraw')).toEqual([]);
+    stepHome(home, now, { kind: 'progress', member: 1, hasProgress: true });
+  }
+});
+
+test('when the origin serves nobody, nobody loses a lease for it', () => {
+  const home = start();
+  report(home, 0, 1);
+  stepHome(home, 5000, { kind: 'tick' });
+  expect(stepHome(home, 5001, { kind: 'progress', member: 1, hasProgress: false })).toEqual([]);
+});
+
+test('a member that the origin refuses is not given another lease', () => {
+  const home = start();
+  report(home, 0, 1);
+  stepHome(home, 1, { kind: 'returned', member: 1, isRefused: true });
+  expect(leases(stepHome(home, 1000, { kind: 'tick' }))).toEqual([]);
+  expect(leases(report(home, 1001, 2))).toMatchObject([{ run: { start: 0, end: 2 } }]);
+});
+
+test('the lease of a holder that leaves goes to another', () => {
+  const home = start(1);
+  report(home, 0, 1);
+  report(home, 0, 2);
+  expect(leases(stepHome(home, 10, { kind: 'left', member: 1 }))).toEqual([
+    { kind: 'lease', to: 2, run: { start: 0, end: 1 } },
+  ]);
+});
+
+test('slow members are not chosen while faster ones are there', () => {
+  const home = start();
+  report(home, 0, 1, { uplinkBytesPerSecond: 100 });
+  expect(leases(report(home, 0, 2, { uplinkBytesPerSecond: 10 }))).toEqual([]);
+  expect(leases(report(home, 0, 3, { uplinkBytesPerSecond: 90 }))).toHaveLength(1);
+});
+
+test('a home that takes over waits for those who hold leases, and gives none of theirs away', () => {
+  const home = start(4);
+  expect(leases(report(home, 0, 1, { isFollowing: true, held: bitmapOf(4, [0]) }))).toEqual([]);
+  report(home, 100, 2, { isFollowing: true, leased: bitmapOf(4, [1, 2]) });
+  expect(leases(stepHome(home, SUCCESSION_MS - 1, { kind: 'tick' }))).toEqual([]);
+  expect(leases(stepHome(home, SUCCESSION_MS + 250, { kind: 'tick' }))).toEqual([
+    { kind: 'lease', to: 1, run: { start: 3, end: 4 } },
+  ]);
+});
+
+test('one that lacks a piece is named the member that has it, and may fetch it when that does not help', () => {
+  const home = start(1);
+  report(home, 0, 1);
+  land(home, 10, 1, { start: 0, end: 1 });
+  const lacking = bitmapOf(1, [0]);
+  const [answer] = report(home, 2000, 2, { lacking });
+  expect(answer).toMatchObject({ kind: 'answer', answer: { members: [1] } });
+  expect(leases(report(home, 2000 + DOUBT_MS, 2, { lacking }))).toHaveLength(1);
+});
+
+test('what a member with everything reports is not fetched from the origin', () => {
+  const home = start();
+  const all = Array.from({ length: COUNT }, (_, piece) => piece);
+  report(home, 0, 1, { held: bitmapOf(COUNT, all), isComplete: true, wantsMembers: false });
+  expect(leases(report(home, 1, 2))).toEqual([]);
+});

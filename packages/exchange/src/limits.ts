@@ -1,0 +1,97 @@
+/** Links a member tries to keep for one blob. */
+export const LINKS_WANTED = 12;
+/** Links a member opens by itself when it joins; as many again come in from those who join later. */
+export const LINKS_OPENED_FIRST = 8;
+/** Links that a member opens on top of those it has, to find what it lacks. */
+export const LINKS_WHEN_LACKING = 4;
+/** Links beyond which a member refuses another. */
+export const LINKS_MAX = 24;
+/** Pieces a member has asked for and not yet got, over all its links: as many as uploaders have slots, or some wait. */
+export const IN_FLIGHT_USUAL = 4;
+/** The same, for uploaders that would otherwise idle. */
+export const IN_FLIGHT_MAX = 8;
+/** Uploads at a time of a member whose uplink is like that of its links. */
+export const SLOTS = 4;
+export const SLOTS_MAX = 16;
+/** Copies of a late piece that are asked for on top of those in flight. */
+export const HEDGES_MAX = 2;
+/** A member that lacks no more than this asks for late pieces elsewhere sooner. */
+export const LAST_PIECES = 4;
+
+/** News of pieces waits this long for more of it. */
+export const HAVE_EVERY_MS = 25;
+/** Bookkeeping that no event triggers. */
+export const TICK_MS = 250;
+/** A slot that was offered is kept this long. */
+export const OFFER_MS = 250;
+/** After BUSY a link is not asked again for this long, unless it offers. */
+export const BUSY_MS = 250;
+/** A transfer without bytes for this long has stalled. */
+export const STALL_MS = 1000;
+/** A transfer that takes this many times as long as is usual is late, and hedged. */
+export const LATE_FACTOR = 4;
+export const LATE_MS = 1000;
+/** What takes this long, and so many times as long as is usual, is given up: a transfer, or a lease whatever its holder says. */
+export const HOPELESS_MS = 5000;
+export const HOPELESS_FACTOR = 10;
+export const LATE_AT_THE_END_FACTOR = 1.5;
+
+/** A home that does not answer in this time is passed over for the next. */
+export const HOME_ANSWER_MS = 200;
+/** A member that no home answers looks for one again after this long. */
+export const HOME_RETRY_MS = 5000;
+/** How long nothing may come in before a member tells its home what it cannot find, at first and at most. */
+export const LACK_MS = 500;
+export const LACK_MS_MAX = 8000;
+export const LACK_FACTOR = 1.5;
+/** The same for what only the reader waits for, while other pieces come in: so many times as long. */
+export const HEAD_LATE_FACTOR = 3;
+/** A member that got nothing for this long, whatever its home says, takes a piece from the origin. */
+export const PATIENCE_MS = 30_000;
+/** Part of the requests that go for the rarest piece of all, wherever the reader is. */
+export const ANYWHERE_SHARE = 0.125;
+/** How long the reader may wait for its next piece before that piece goes before rarer ones. */
+export const READER_WAIT_MS = 500;
+/** Wait before the origin is asked again after it failed, at first and at most. */
+export const ORIGIN_RETRY_MS = 500;
+export const ORIGIN_RETRY_MS_MAX = 4000;
+
+/** Members that may fetch one blob from the origin at a time. */
+export const LEASES_MAX = 8;
+/** Pieces of one lease. */
+export const LEASE_PIECES_MAX = 8;
+/** A lease with no more than this left is extended, so that the connection never idles. */
+export const LEASE_EXTEND_PIECES = 2;
+/** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
+export const LEASE_QUIET_MS = 1000;
+/** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
+export const DOUBT_MS = 500;
+/** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
+export const UNSEEN_PIECES_MAX = 16;
+/** Complaints about a piece that others have, before it is fetched once more. */
+export const COMPLAINTS_MAX = 3;
+/** A home that takes over waits this long for those who hold leases. */
+export const SUCCESSION_MS = 1250;
+/** Members named to one who joins. */
+export const MEMBERS_NAMED_MAX = 16;
+/** Of these, members of other zones, so that no zone is an island. */
+export const MEMBERS_NAMED_FAR = 4;
+/** Reports a home wants to hear in a second, over all members; each is asked to report no more often than that. */
+export const REPORTS_PER_SECOND = 500;
+export const REPORT_MS_MIN = 250;
+/** A member that has had it all for a while reports only to be found. */
+export const SEALED_LATELY_MS = 30_000;
+export const REPORT_SEALED_MS = 10_000;
+/** Members a home keeps for one blob. */
+export const GUESTS_MAX = 65_536;
+/** A member that did not report for this long is gone. */
+export const GUEST_SILENT_MS = 120_000;
+
+/** Claims that came to nothing within the time, before a member is left alone for a while. */
+export const MISSES_MAX = 3;
+export const MISSES_WITHIN_MS = 60_000;
+export const MISSES_QUARANTINE_MS = 600_000;
+/** Quarantine after a proven lie. */
+export const LIE_QUARANTINE_MS = 86_400_000;
+/** Members on record, for misses and for quarantine alike; the oldest is forgotten. */
+export const STANDING_MAX = 4096;

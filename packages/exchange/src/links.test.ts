@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest';
+import { arrival, fakeMember, happen, hashesOf, helloWith, only, receive } from './fake-member.ts';
+import { HAVE_EVERY_MS, LINKS_MAX, LINKS_OPENED_FIRST } from './limits.ts';
+import { convict } from './standing.ts';
+import type { MemberEvent } from './words.ts';
+
+const COUNT = 8;
+const ALL = Array.from({ length: COUNT }, (_, piece) => piece);
+
+const welcome = (members: readonly number[]): MemberEvent => ({
+  kind: 'answered',
+  home: 100,
+  answer: { members, reportEveryMs: 1000 },
+});
+
+test('a joiner links to some of the members it is named, the first ones first, and never to itself', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' });
+  const members = [0, ...Array.from({ length: 16 }, (_, index) => 11 + index)];
+  const opened = only(happen(member, 1, welcome(members)), 'link').map(({ to }) => to);
+  expect(opened).toEqual(Array.from({ length: LINKS_OPENED_FIRST }, (_, index) => 11 + index));
+});
+
+test('a link beyond the most is refused', () => {
+  const member = fakeMember(COUNT);
+  for (let link = 1; link <= LINKS_MAX; link++) {
+    happen(member, 0, { kind: 'linked', link, hello: helloWith(COUNT, []) });
+  }
+  expect(happen(member, 0, { kind: 'linked', link: 99, hello: helloWith(COUNT, []) })).toEqual([
+    { kind: 'unlink', link: 99, why: 'full' },
+  ]);
+});
+
+test('a member in quarantine is refused', () => {
+  const member = fakeMember(COUNT);
+  convict(member.standing, 1, 0);
+  expect(happen(member, 1, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) })).toEqual([
+    { kind: 'unlink', link: 1, why: 'quarantine' },
+  ]);
+});
+
+test('news of pieces goes out together, a moment later', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  for (const link of [2, 3]) happen(member, 0, { kind: 'linked', link, hello: helloWith(COUNT, []) });
+  receive(member, 10, 1);
+  const [first] = only(happen(member, 10, { kind: 'tick' }), 'have');
+  for (const link of [2, 3]) {
+    happen(member, 11, { kind: 'asked', link, piece: first?.pieces[0] ?? -1, inFlight: 1 });
+  }
+  receive(member, 12, 1);
+  receive(member, 13, 1);
+  expect(only(happen(member, 20, { kind: 'tick' }), 'have')).toEqual([]);
+  const [news] = only(happen(member, 12 + HAVE_EVERY_MS, { kind: 'tick' }), 'have');
+  expect(news).toMatchObject({ to: [2, 3] });
+  expect(news?.pieces).toHaveLength(2);
+});
+
+test('the first piece is told at once, while the uplink idles', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  happen(member, 0, { kind: 'linked', link: 2, hello: helloWith(COUNT, []) });
+  receive(member, 10, 1);
+  const decisions = happen(member, 10, { kind: 'tick' });
+  expect(only(decisions, 'have')).toHaveLength(1);
+  expect(only(decisions, 'offer')).toMatchObject([{ to: 2 }]);
+});
+
+test('the pieces of a link that goes are open again', () => {
+  const member = fakeMember(COUNT);
+  for (const link of [1, 2]) happen(member, 0, { kind: 'linked', link, hello: helloWith(COUNT, [3]) });
+  happen(member, 1, { kind: 'offered', link: 1, insists: false });
+  happen(member, 2, { kind: 'unlinked', link: 1 });
+  const [request] = only(happen(member, 3, { kind: 'offered', link: 2, insists: false }), 'request');
+  expect(request?.piece).toBe(3);
+});
+
+test('two that have it all part', () => {
+  const member = fakeMember(COUNT, { sealed: hashesOf(COUNT) });
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [0, 1, 2]) });
+  const decisions = happen(member, 1, { kind: 'have', link: 1, pieces: [3, 4, 5, 6, 7], inFlight: 0 });
+  expect(decisions).toEqual([{ kind: 'unlink', link: 1, why: 'done' }]);
+});
+
+test('pieces that cannot be are not believed', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, []) });
+  happen(member, 1, { kind: 'have', link: 1, pieces: [-1, 8, 1e9, Number.NaN], inFlight: 0 });
+  expect(member.links.get(1)?.heldCount).toBe(0);
+  expect(happen(member, 2, arrival(1, 99))).toEqual([]);
+});

@@ -1,0 +1,234 @@
+import type { PiecePlan } from '@drayage/core';
+import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
+import { HOME_ANSWER_MS, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
+import type { Standing } from './standing.ts';
+import type { Hello, MemberDecision, MemberId } from './words.ts';
+
+/** No member: the author of a piece that nobody vouches for. */
+export const NOBODY: MemberId = -1;
+
+/** What a member knows of one it is linked to. */
+export interface Link {
+  readonly member: MemberId;
+  /** In our own zone, or zones are not in use. */
+  readonly isNear: boolean;
+  readonly uplinkBytesPerSecond: number;
+  readonly held: Bitmap;
+  heldCount: number;
+  /** Transfers it has in flight, as it last said. */
+  inFlight: number;
+  servedAt: number;
+  /** When we offered it a slot; undefined when no offer is open. */
+  offeredAt: number | undefined;
+  /** What it had no use for since something last changed: an offer, or one that we insisted on. */
+  declined: 'nothing' | 'offer' | 'all';
+  /** We insist on the open offer. */
+  isInsisted: boolean;
+  busyUntil: number;
+}
+
+/** A piece on its way to us from a link. */
+export interface Transfer {
+  readonly link: Link;
+  readonly piece: number;
+  readonly askedAt: number;
+  heardAt: number;
+}
+
+/** A member's side of one blob. Changed by its steps alone. */
+export interface Member {
+  readonly self: MemberId;
+  readonly plan: PiecePlan;
+  readonly homes: readonly MemberId[];
+  readonly zone: string | undefined;
+  readonly uplinkBytesPerSecond: number;
+  readonly standing: Standing;
+  readonly random: () => number;
+
+  now: number;
+  tickAt: number;
+  decisions: MemberDecision[];
+
+  /** Pieces in the draft. */
+  readonly held: Bitmap;
+  heldCount: number;
+  /** Pieces that are neither held, nor on their way, nor leased to us. */
+  readonly open: Bitmap;
+  /** Pieces our links know of. */
+  readonly told: Bitmap;
+  untold: number[];
+  /** When the untold pieces go out; infinite when there are none. */
+  tellAt: number;
+  readonly hashes: (string | undefined)[];
+  readonly authors: Int32Array;
+  isSealed: boolean;
+
+  /** Where the reader is, the first piece at or after it that is missing, and since when. */
+  reader: number;
+  head: number;
+  headAt: number;
+
+  readonly links: Map<MemberId, Link>;
+  /** Members that may become links. */
+  candidates: MemberId[];
+  /** Members we are linking to. */
+  readonly linking: Set<MemberId>;
+  /** How many links have each piece: all of them, and the near ones. */
+  readonly rarity: Uint8Array;
+  readonly nearRarity: Uint8Array;
+
+  readonly transfers: Transfer[];
+  /** How long a piece usually takes, in ms; 0 when unknown. */
+  usualMs: number;
+  gainedAt: number;
+
+  slots: number;
+  readonly uploads: Map<MemberId, number[]>;
+  uploading: number;
+  offers: number;
+
+  readonly home: HomeContact;
+  readonly origin: OriginWork;
+  readonly parole: Parole;
+}
+
+interface HomeContact {
+  index: number;
+  /** When a report went out that is still to be answered; undefined when none is. */
+  askedAt: number | undefined;
+  reportAt: number;
+  lackMs: number;
+  lackedAt: number;
+  /** The open report names pieces that we lack. */
+  isLacking: boolean;
+}
+
+/** What a member fetches from the origin itself. */
+interface OriginWork {
+  /** Pieces leased, in order, the first being fetched. */
+  queue: number[];
+  isFetching: boolean;
+  /** The last piece of the run being fetched. */
+  lastOfRun: number;
+  heardAt: number;
+  retryAt: number;
+  retryMs: number;
+  /** The origin will not have us. */
+  isRefused: boolean;
+}
+
+/** Which pieces are under suspicion after the whole digest failed. */
+interface Parole {
+  suspects: number[];
+  /** The suspect that is being fetched again. */
+  suspect: number | undefined;
+  /** How many pieces of each author were fetched again and found right. */
+  readonly cleared: Map<MemberId, number>;
+}
+
+export interface MemberParts {
+  readonly self: MemberId;
+  readonly plan: PiecePlan;
+  /** The members that coordinate this blob, first choice first. */
+  readonly homes: readonly MemberId[];
+  readonly zone: string | undefined;
+  /** As measured; 0 when it never was. */
+  readonly uplinkBytesPerSecond: number;
+  /** Shared by all blobs of the host. */
+  readonly standing: Standing;
+  readonly random: () => number;
+  /** The pieces of a draft that is taken up again; not told to others before the digest is proven. */
+  readonly held?: Bitmap;
+  /** The piece hashes of a blob that is sealed here. */
+  readonly sealed?: readonly string[];
+}
+
+/** A member that has not done anything yet. Its first tick is due at once. */
+export function newMember(parts: MemberParts, now: number): Member {
+  const { plan, sealed } = parts;
+  const held = sealed ? fullBitmap(plan.count) : (parts.held?.slice() ?? emptyBitmap(plan.count));
+  const open = fullBitmap(plan.count).map((bits, word) => bits & ~(held[word] ?? 0));
+  const head = firstAbsent(held, 0, plan.count);
+  let heldCount = 0;
+  for (let piece = 0; piece < plan.count; piece++) if (hasPiece(held, piece)) heldCount++;
+  return {
+    self: parts.self,
+    plan,
+    homes: parts.homes,
+    zone: parts.zone,
+    uplinkBytesPerSecond: parts.uplinkBytesPerSecond,
+    standing: parts.standing,
+    random: parts.random,
+    now,
+    tickAt: now,
+    decisions: [],
+    held,
+    heldCount,
+    open,
+    told: sealed ? held.slice() : emptyBitmap(plan.count),
+    untold: [],
+    tellAt: Number.POSITIVE_INFINITY,
+    hashes: sealed?.slice() ?? new Array<string | undefined>(plan.count).fill(undefined),
+    authors: new Int32Array(plan.count).fill(sealed ? parts.self : NOBODY),
+    isSealed: sealed !== undefined,
+    reader: 0,
+    head,
+    headAt: now,
+    links: new Map(),
+    candidates: [],
+    linking: new Set(),
+    rarity: new Uint8Array(plan.count),
+    nearRarity: new Uint8Array(plan.count),
+    transfers: [],
+    usualMs: 0,
+    gainedAt: now,
+    slots: 0,
+    uploads: new Map(),
+    uploading: 0,
+    offers: 0,
+    home: { index: 0, askedAt: undefined, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
+    origin: {
+      queue: [],
+      isFetching: false,
+      lastOfRun: 0,
+      heardAt: now,
+      retryAt: 0,
+      retryMs: ORIGIN_RETRY_MS,
+      isRefused: false,
+    },
+    parole: { suspects: [], suspect: undefined, cleared: new Map() },
+  };
+}
+
+export function decide(member: Member, decision: MemberDecision): void {
+  member.decisions.push(decision);
+}
+
+export function isComplete(member: Member): boolean {
+  return member.heldCount === member.plan.count;
+}
+
+/** Whether the piece is in the draft, or on its way into it. */
+export function isHere(member: Member, piece: number): boolean {
+  return member.hashes[piece] !== undefined || hasPiece(member.held, piece);
+}
+
+/** Every transfer counts, and so does the connection to the origin. */
+export function inFlight(member: Member): number {
+  return member.transfers.length + (member.origin.isFetching ? 1 : 0);
+}
+
+/** What a new link is told of us. */
+export function helloOf({ told, zone, uplinkBytesPerSecond }: Member): Hello {
+  return { held: told.slice(), zone, uplinkBytesPerSecond };
+}
+
+/** When the next tick is needed. */
+export function nextDue(member: Member): number {
+  const { askedAt } = member.home;
+  return Math.min(member.tickAt, member.tellAt, (askedAt ?? Number.POSITIVE_INFINITY) + HOME_ANSWER_MS);
+}
+
+export function passTick(member: Member): void {
+  member.tickAt = member.now + (member.isSealed ? 4 * TICK_MS : TICK_MS);
+}

@@ -1,0 +1,87 @@
+import { expect, test } from 'vitest';
+import { fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { ORIGIN_RETRY_MS, PATIENCE_MS } from './limits.ts';
+import type { Member } from './member-state.ts';
+import type { MemberDecision, MemberEvent, Run } from './words.ts';
+
+const COUNT = 16;
+
+function lease(start: number, end: number): MemberEvent {
+  return { kind: 'leased', home: 100, run: { start, end } };
+}
+
+function fetches(decisions: readonly MemberDecision[]): Run[] {
+  return only(decisions, 'fetch').map(({ run }) => run);
+}
+
+function arrive(member: Member, now: number, piece: number): MemberDecision[] {
+  return happen(member, now, { kind: 'origin arrived', piece, hash: `${piece}` }, { kind: 'kept', piece });
+}
+
+test('a lease is fetched over one connection, and each piece reported as it lands', () => {
+  const member = fakeMember(COUNT);
+  expect(fetches(happen(member, 0, lease(2, 4)))).toEqual([{ start: 2, end: 4 }]);
+  expect(only(arrive(member, 1, 2), 'landed')).toEqual([{ kind: 'landed', home: 100, piece: 2 }]);
+  expect(member.authors[2]).toBe(member.self);
+});
+
+test('a lease that comes in the meantime waits its turn', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, lease(0, 2));
+  expect(fetches(happen(member, 1, lease(8, 10)))).toEqual([]);
+  expect(fetches([...arrive(member, 2, 0), ...arrive(member, 3, 1)])).toEqual([{ start: 8, end: 10 }]);
+});
+
+test('a leased piece is not asked of links', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, lease(3, 4), { kind: 'linked', link: 1, hello: helloWith(COUNT, [3]) });
+  expect(only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'decline')).toHaveLength(1);
+});
+
+test('a piece that is here already is not fetched, but reported', () => {
+  const member = fakeMember(COUNT, { held: new Uint32Array([1]) });
+  const decisions = happen(member, 0, lease(0, 2));
+  expect(only(decisions, 'landed')).toEqual([{ kind: 'landed', home: 100, piece: 0 }]);
+  expect(fetches(decisions)).toEqual([{ start: 1, end: 2 }]);
+});
+
+test('when the origin fails, the same is asked a little later', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, lease(0, 2), { kind: 'origin failed' });
+  expect(fetches(happen(member, ORIGIN_RETRY_MS - 1, { kind: 'tick' }))).toEqual([]);
+  expect(fetches(happen(member, ORIGIN_RETRY_MS + 250, { kind: 'tick' }))).toEqual([{ start: 0, end: 2 }]);
+});
+
+test('a member that the origin refuses gives its lease back, and takes no other', () => {
+  const member = fakeMember(COUNT);
+  const back = { kind: 'give back', home: 100, isRefused: true };
+  expect(happen(member, 0, lease(0, 2), { kind: 'origin refused' })).toContainEqual(back);
+  expect(happen(member, 1, lease(2, 4))).toEqual([back]);
+});
+
+test('a lease that is withdrawn is not fetched on', () => {
+  const member = fakeMember(COUNT);
+  expect(happen(member, 0, lease(0, 2), { kind: 'withdrawn', home: 100 })).toContainEqual({ kind: 'stop fetch' });
+  expect(member.origin.queue).toEqual([]);
+});
+
+test('a holder that is asked says whether bytes come', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, lease(0, 2));
+  const question: MemberEvent = { kind: 'questioned', home: 100 };
+  expect(happen(member, 2000, question)).toEqual([{ kind: 'answer', home: 100, hasProgress: false }]);
+  expect(happen(member, 2100, { kind: 'origin heard' }, question)).toEqual([
+    { kind: 'answer', home: 100, hasProgress: true },
+  ]);
+});
+
+test('a member for whom nothing comes takes a piece from the origin in the end', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } });
+  const decisions: MemberDecision[] = [];
+  for (let now = 250; now <= PATIENCE_MS + 250; now += 250) {
+    const answer: MemberEvent = { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } };
+    decisions.push(...happen(member, now, { kind: 'tick' }, answer));
+  }
+  expect(fetches(decisions)).toEqual([{ start: 0, end: 1 }]);
+});

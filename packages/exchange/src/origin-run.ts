@@ -1,0 +1,125 @@
+import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
+import { LEASE_PIECES_MAX, LEASE_QUIET_MS, ORIGIN_RETRY_MS, ORIGIN_RETRY_MS_MAX, PATIENCE_MS } from './limits.ts';
+import { decide, isHere, type Member } from './member-state.ts';
+import type { MemberId, Run } from './words.ts';
+
+/** The home lets us fetch a run of pieces from the origin. */
+export function takeLease(member: Member, home: MemberId, run: Run): void {
+  if (member.origin.isRefused) {
+    decide(member, { kind: 'give back', home, isRefused: true });
+    return;
+  }
+  for (let piece = run.start; piece < Math.min(run.end, member.plan.count); piece++) {
+    if (isHere(member, piece)) decide(member, { kind: 'landed', home, piece });
+    else enqueue(member, piece);
+  }
+  fetchNext(member);
+}
+
+function enqueue(member: Member, piece: number): void {
+  if (!member.origin.queue.includes(piece)) member.origin.queue.push(piece);
+  removePiece(member.open, piece);
+}
+
+/** Asks the origin for the pieces at the head of the queue, as far as they follow one another. */
+export function fetchNext(member: Member): void {
+  const { origin, now } = member;
+  const [start] = origin.queue;
+  if (start === undefined || origin.isFetching || now < origin.retryAt) return;
+  let count = 1;
+  while (origin.queue[count] === start + count) count++;
+  origin.isFetching = true;
+  origin.heardAt = now;
+  origin.lastOfRun = start + count - 1;
+  decide(member, { kind: 'fetch', run: { start, end: start + count } });
+}
+
+/** A piece came from the origin. False when it was not in the queue. */
+export function takeFromQueue(member: Member, piece: number): boolean {
+  const { origin } = member;
+  origin.heardAt = member.now;
+  origin.retryMs = ORIGIN_RETRY_MS;
+  if (piece === origin.lastOfRun) origin.isFetching = false;
+  const at = origin.queue.indexOf(piece);
+  if (at < 0) return false;
+  origin.queue.splice(at, 1);
+  return true;
+}
+
+/** The connection broke, or the origin is down: the same again, a little later. */
+export function noteOriginFailure(member: Member): void {
+  const { origin, now } = member;
+  origin.isFetching = false;
+  origin.retryAt = now + origin.retryMs;
+  origin.retryMs = Math.min(2 * origin.retryMs, ORIGIN_RETRY_MS_MAX);
+}
+
+/** The origin will not have us: somebody else must fetch. */
+export function noteOriginRefusal(member: Member, home: MemberId | undefined): void {
+  member.origin.isFetching = false;
+  member.origin.isRefused = true;
+  reopen(member);
+  if (home !== undefined) decide(member, { kind: 'give back', home, isRefused: true });
+}
+
+/** The lease has ended before its pieces were here. */
+export function endLease(member: Member): void {
+  if (member.origin.isFetching && member.parole.suspect === undefined) {
+    member.origin.isFetching = false;
+    decide(member, { kind: 'stop fetch' });
+  }
+  reopen(member);
+}
+
+function reopen(member: Member): void {
+  const isComing = (piece: number) => member.transfers.some((transfer) => transfer.piece === piece);
+  for (const piece of member.origin.queue) {
+    if (!isHere(member, piece) && !isComing(piece)) addPiece(member.open, piece);
+  }
+  member.origin.queue = [];
+}
+
+/** Whether bytes come from the origin, as the home wants to know. */
+export function hasProgress(member: Member): boolean {
+  return member.origin.isFetching && member.now - member.origin.heardAt < LEASE_QUIET_MS;
+}
+
+/** Without a home, takes from the origin what no link has. Members in the same case start at different places. */
+export function fetchAlone(member: Member): void {
+  const { origin, plan, links, random } = member;
+  if (origin.queue.length > 0 || origin.isRefused) return;
+  const from = links.size === 0 ? member.head : Math.floor(random() * plan.count);
+  const start = firstLacking(member, from) ?? firstLacking(member, 0);
+  if (start === undefined) return;
+  for (let piece = start; piece < start + LEASE_PIECES_MAX && isLacking(member, piece); piece++) enqueue(member, piece);
+  fetchNext(member);
+}
+
+function firstLacking(member: Member, from: number): number | undefined {
+  for (let piece = from; piece < member.plan.count; piece++) if (isLacking(member, piece)) return piece;
+  return undefined;
+}
+
+/** Missing here, and at every link. */
+export function isLacking(member: Member, piece: number): boolean {
+  return hasPiece(member.open, piece) && member.rarity[piece] === 0;
+}
+
+/** Never a hang: after a long time without anything, one piece straight from the origin, or the end of it. */
+export function losePatience(member: Member): void {
+  const { now, origin, plan } = member;
+  if (now - member.gainedAt < PATIENCE_MS || origin.queue.length > 0) return;
+  // What comes in now may be the last of it.
+  if (origin.isRefused && member.transfers.length > 0) return;
+  if (origin.isRefused) {
+    member.gainedAt = now;
+    decide(member, { kind: 'fail', why: 'unavailable' });
+    return;
+  }
+  const start = firstAbsent(member.held, member.head, plan.count);
+  const piece = start < plan.count ? start : firstAbsent(member.held, 0, plan.count);
+  if (piece === plan.count || isHere(member, piece)) return;
+  member.gainedAt = now;
+  enqueue(member, piece);
+  fetchNext(member);
+}

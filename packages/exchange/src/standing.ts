@@ -1,0 +1,39 @@
+import { LIE_QUARANTINE_MS, MISSES_MAX, MISSES_QUARANTINE_MS, MISSES_WITHIN_MS, STANDING_MAX } from './limits.ts';
+import type { MemberId } from './words.ts';
+
+/** What this host thinks of other members, over all blobs. Told to nobody, so nobody can be defamed. */
+export interface Standing {
+  readonly quarantinedUntil: Map<MemberId, number>;
+  readonly missedAt: Map<MemberId, number[]>;
+}
+
+export function newStanding(): Standing {
+  return { quarantinedUntil: new Map(), missedAt: new Map() };
+}
+
+export function isQuarantined(standing: Standing, member: MemberId, now: number): boolean {
+  const until = standing.quarantinedUntil.get(member);
+  return until !== undefined && now < until;
+}
+
+/** Notes a claim that came to nothing. True when there were so many that the member is in quarantine from now on. */
+export function noteMiss(standing: Standing, member: MemberId, now: number): boolean {
+  const recent = (standing.missedAt.get(member) ?? []).filter((at) => now - at < MISSES_WITHIN_MS);
+  recent.push(now);
+  remember(standing.missedAt, member, recent);
+  if (recent.length < MISSES_MAX || isQuarantined(standing, member, now)) return false;
+  remember(standing.quarantinedUntil, member, now + MISSES_QUARANTINE_MS);
+  return true;
+}
+
+/** Notes a proven lie. */
+export function convict(standing: Standing, member: MemberId, now: number): void {
+  remember(standing.quarantinedUntil, member, now + LIE_QUARANTINE_MS);
+}
+
+function remember<T>(record: Map<MemberId, T>, member: MemberId, value: T): void {
+  record.delete(member);
+  record.set(member, value);
+  const [oldest] = record.keys();
+  if (record.size > STANDING_MAX && oldest !== undefined) record.delete(oldest);
+}

@@ -1,0 +1,100 @@
+import { expect, test } from 'vitest';
+import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { LIE_QUARANTINE_MS } from './limits.ts';
+import type { Member } from './member-state.ts';
+import type { MemberDecision, MemberId } from './words.ts';
+
+const COUNT = 4;
+const ALL = [0, 1, 2, 3];
+
+/** A member that has asked link 1 for a piece. */
+function asking(): { readonly member: Member; readonly piece: number } {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  const [request] = only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request');
+  return { member, piece: request?.piece ?? -1 };
+}
+
+/** A member whose four pieces are all here, each on the word of one of these authors, and are not the blob. */
+function betrayed(authors: readonly MemberId[]): { readonly member: Member; readonly decisions: MemberDecision[] } {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  for (const _ of ALL) {
+    const [request] = only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request');
+    const piece = request?.piece ?? -1;
+    happen(member, 1, arrival(1, piece, authors[piece]), { kind: 'kept', piece });
+  }
+  return { member, decisions: happen(member, 2, { kind: 'disproven' }) };
+}
+
+test('a piece that is what its attestation says is kept', () => {
+  const { member, piece } = asking();
+  expect(happen(member, 2, arrival(1, piece))).toEqual([{ kind: 'keep', piece }]);
+});
+
+test('a piece unlike the attestation that came with it convicts the sender', () => {
+  const { member, piece } = asking();
+  const decisions = happen(member, 2, {
+    kind: 'arrived',
+    link: 1,
+    piece,
+    hash: 'flipped',
+    attestation: { hash: `${piece}`, author: 7 },
+  });
+  expect(decisions).toEqual([
+    { kind: 'quarantine', member: 1, ms: LIE_QUARANTINE_MS, why: 'lie' },
+    { kind: 'unlink', link: 1, why: 'quarantine' },
+  ]);
+  expect(member.hashes[piece]).toBeUndefined();
+});
+
+test('a piece nobody stands for is not kept, and its sender not blamed', () => {
+  const { member, piece } = asking();
+  const event = { kind: 'arrived', link: 1, piece, hash: `${piece}`, attestation: undefined } as const;
+  expect(happen(member, 2, event)).toEqual([]);
+  expect(member.links.has(1)).toBe(true);
+});
+
+test('when the digest fails, what came on the word of others is fetched again, one piece at a time', () => {
+  const { decisions } = betrayed([7, 7, 8, 8]);
+  expect(decisions).toEqual([{ kind: 'fetch', run: { start: 0, end: 1 } }]);
+});
+
+test('an author who was right once is suspected after those not looked at', () => {
+  const { member } = betrayed([7, 7, 8, 8]);
+  expect(happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' })).toEqual([
+    { kind: 'fetch', run: { start: 2, end: 3 } },
+  ]);
+});
+
+test('an attestation unlike the truth convicts its author, and drops all else that author stands for', () => {
+  const { member } = betrayed([7, 8, 8, 8]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });
+  const decisions = happen(member, 4, { kind: 'origin arrived', piece: 1, hash: 'the truth' });
+  expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2, 3] }]);
+  expect(only(decisions, 'keep')).toEqual([{ kind: 'keep', piece: 1 }]);
+  expect(member.standing.quarantinedUntil.has(8)).toBe(true);
+  expect(member.links.has(1)).toBe(true);
+});
+
+test('a convicted author is not believed any more, whoever passes its word on', () => {
+  const { member } = betrayed([8, 8, 8, 8]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' }, { kind: 'kept', piece: 0 });
+  const [request] = only(happen(member, 4, { kind: 'offered', link: 1, insists: false }), 'request');
+  expect(only(happen(member, 5, arrival(1, request?.piece ?? -1, 8)), 'keep')).toEqual([]);
+});
+
+test('when every piece is what the origin sends, the origin is wrong', () => {
+  const { member } = betrayed([7, 7, 7, 7]);
+  const decisions = ALL.flatMap((piece) =>
+    happen(member, 3 + piece, { kind: 'origin arrived', piece, hash: `${piece}` }),
+  );
+  expect(only(decisions, 'fail')).toEqual([{ kind: 'fail', why: 'corrupt' }]);
+});
+
+test('a piece of an earlier life is replaced, and the digest asked again', () => {
+  const member = fakeMember(1, { held: new Uint32Array([1]) });
+  expect(only(happen(member, 0, { kind: 'disproven' }), 'fetch')).toHaveLength(1);
+  const decisions = happen(member, 1, { kind: 'origin arrived', piece: 0, hash: '0' }, { kind: 'kept', piece: 0 });
+  expect(decisions.map(({ kind }) => kind)).toEqual(['drop', 'keep', 'seal']);
+});

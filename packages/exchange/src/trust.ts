@@ -1,0 +1,125 @@
+import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
+import { settleRace } from './download.ts';
+import { forgetPieceOf, leaveAlone } from './links.ts';
+import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
+import { convict, isQuarantined } from './standing.ts';
+import { endTransfer } from './transfers.ts';
+import type { Attestation, MemberId } from './words.ts';
+
+/** Keeps a piece that is what its attestation says. A piece unlike its attestation convicts the one who sent both. */
+export function judgePiece(
+  member: Member,
+  transfer: Transfer,
+  { hash, attestation }: { readonly hash: string; readonly attestation: Attestation | undefined },
+): boolean {
+  const { link, piece } = transfer;
+  endTransfer(member, transfer);
+  if (!attestation || isQuarantined(member.standing, attestation.author, member.now)) {
+    forgetPieceOf(member, link, piece);
+    return false;
+  }
+  if (attestation.hash !== hash) {
+    condemn(member, link.member, link);
+    return false;
+  }
+  keepPiece(member, piece, attestation);
+  return true;
+}
+
+/** Has the piece written, and remembers who stands for it. */
+export function keepPiece(member: Member, piece: number, { hash, author }: Attestation): void {
+  member.hashes[piece] = hash;
+  member.authors[piece] = author;
+  removePiece(member.open, piece);
+  settleRace(member, piece);
+  decide(member, { kind: 'keep', piece });
+}
+
+/** A proven lie. */
+function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
+  convict(member.standing, liar, member.now);
+  if (link) leaveAlone(member, link, 'lie');
+}
+
+/** The pieces are all here and are not the blob: every one that came on another's word is suspect. */
+export function beginParole(member: Member): void {
+  const { parole, authors, self, plan } = member;
+  parole.suspects = [];
+  parole.cleared.clear();
+  for (let piece = 0; piece < plan.count; piece++) if (authors[piece] !== self) parole.suspects.push(piece);
+  tryNextSuspect(member);
+}
+
+/** Fetches one suspect from the origin: of the author of whom the fewest were found right so far. */
+export function tryNextSuspect(member: Member): void {
+  const { parole, origin, now, authors } = member;
+  const isOver = parole.suspect === undefined && parole.suspects.length === 0;
+  if (isOver || origin.isRefused) {
+    endParole(member);
+    decide(member, { kind: 'fail', why: 'corrupt' });
+    return;
+  }
+  if (origin.isFetching || now < origin.retryAt) return;
+  const clearedOf = (piece: number) => parole.cleared.get(authors[piece] ?? NOBODY) ?? 0;
+  const start =
+    parole.suspect ?? parole.suspects.reduce((best, piece) => (clearedOf(piece) < clearedOf(best) ? piece : best));
+  parole.suspect = start;
+  parole.suspects = parole.suspects.filter((piece) => piece !== start);
+  origin.isFetching = true;
+  origin.heardAt = now;
+  origin.lastOfRun = start;
+  decide(member, { kind: 'fetch', run: { start, end: start + 1 } });
+}
+
+export function isOnParole({ parole }: Member): boolean {
+  return parole.suspect !== undefined || parole.suspects.length > 0;
+}
+
+export function endParole({ parole }: Member): void {
+  parole.suspect = undefined;
+  parole.suspects = [];
+}
+
+/** The origin's word on a suspect. An attestation unlike it convicts its author, and all else that author stands for. */
+export function judgeSuspect(member: Member, piece: number, hash: string): void {
+  const { parole, authors, hashes, self, links } = member;
+  const author = authors[piece] ?? NOBODY;
+  parole.suspect = undefined;
+  if (author !== NOBODY && hashes[piece] === hash) {
+    authors[piece] = self;
+    parole.cleared.set(author, (parole.cleared.get(author) ?? 0) + 1);
+    tryNextSuspect(member);
+    return;
+  }
+  // A piece of an earlier life has no hash to compare: it is replaced, and the digest says whether it was the one.
+  const wrong = author === NOBODY ? [piece] : piecesOf(member, author);
+  dropPieces(member, wrong);
+  keepPiece(member, piece, { hash, author: self });
+  if (author === NOBODY) return;
+  endParole(member);
+  condemn(member, author, links.get(author));
+}
+
+function piecesOf(member: Member, author: MemberId): number[] {
+  const pieces: number[] = [];
+  for (let piece = 0; piece < member.plan.count; piece++) if (member.authors[piece] === author) pieces.push(piece);
+  return pieces;
+}
+
+function dropPieces(member: Member, pieces: readonly number[]): void {
+  const { held, told, open, hashes, authors, plan } = member;
+  const untold = pieces.filter((piece) => hasPiece(told, piece));
+  for (const piece of pieces) {
+    if (hasPiece(held, piece)) member.heldCount--;
+    removePiece(held, piece);
+    removePiece(told, piece);
+    addPiece(open, piece);
+    hashes[piece] = undefined;
+    authors[piece] = NOBODY;
+  }
+  member.head = firstAbsent(held, member.reader, plan.count);
+  member.headAt = member.now;
+  decide(member, { kind: 'drop', pieces });
+  const to = [...member.links.keys()];
+  if (untold.length > 0 && to.length > 0) decide(member, { kind: 'lost', to, pieces: untold });
+}

@@ -1,0 +1,64 @@
+import { type Home, isComplete } from '@drayage/exchange';
+import type { Host } from './host.ts';
+import { isTrue, violate, type World } from './world.ts';
+
+/** What must hold after every event: the invariants I1 to I4, and the bounds. */
+const LEASES_MAX = 8;
+const LINKS_MAX = 24;
+const TRANSFERS_MAX = 10;
+
+/** I2: what is kept matched its attestation. Only one who attests a lie can make it another's bytes. */
+export function checkKept(world: World, host: Host, piece: number): void {
+  const wrong = host.wrong.get(piece);
+  if (host.vice === undefined && wrong?.includes('flipped')) violate(world, `host ${host.id} keeps ${wrong}`);
+  const { transfers, links } = host.member;
+  if (transfers.length > TRANSFERS_MAX) violate(world, `host ${host.id} has ${transfers.length} transfers in flight`);
+  if (links.size > LINKS_MAX) violate(world, `host ${host.id} has ${links.size} links`);
+}
+
+/** I2: what is served matched its attestation. */
+export function checkServed(world: World, host: Host, piece: number): void {
+  const wrong = host.wrong.get(piece);
+  if (host.vice === undefined && wrong?.includes('flipped')) violate(world, `host ${host.id} serves ${wrong}`);
+}
+
+/** I1: complete is what has every piece, and every piece right. */
+export function checkComplete(world: World, host: Host): void {
+  if (!isComplete(host.member)) violate(world, `host ${host.id} is complete with pieces missing`);
+  for (let piece = 0; piece < world.plan.count; piece++) {
+    const hash = host.wrong.get(piece) ?? host.member.hashes[piece];
+    if (!isTrue(piece, hash)) violate(world, `host ${host.id} is complete with ${hash} for piece ${piece}`);
+  }
+}
+
+/** I4: no more than so many fetch from the origin. */
+export function checkHome(world: World, home: Home): void {
+  if (home.holders.size > LEASES_MAX) violate(world, `${home.holders.size} hold leases`);
+}
+
+/** I3 and I4, when all is over. */
+export function checkEnd(world: World): void {
+  const { hosts, scenario, tally, limitMs } = world;
+  for (const host of hosts) {
+    if (host.vice !== undefined || !host.isAlive || host.finishedAt >= 0) continue;
+    if (isOutOfReach(world, host)) continue;
+    violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
+  }
+  const isClean =
+    scenario.dying + scenario.liars + scenario.forgers + scenario.mute + scenario.homeDeaths + scenario.refused === 0 &&
+    scenario.holderDeathAt === 0 &&
+    scenario.outageTo === 0;
+  if (isClean && tally.originBytes > scenario.size) {
+    violate(world, `the origin sent ${(tally.originBytes / scenario.size).toFixed(3)} times the blob`);
+  }
+  if (!(limitMs > 0)) violate(world, 'no limit');
+}
+
+/** Nobody who is alive and honest can give it to the host, or tell it who can, or what is true. */
+function isOutOfReach({ hosts, scenario }: World, { id, isRefused, hasFailed, member }: Host): boolean {
+  if (!isRefused) return false;
+  const isHelp = (other: Host) => other.isAlive && other.id !== id && other.vice === undefined && !other.isRefused;
+  if (!hosts.some(isHelp)) return true;
+  if (hasFailed && scenario.forgers > 0) return true;
+  return member.homes.every((home) => !hosts[home]?.isAlive);
+}
