@@ -1,13 +1,10 @@
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import { expect, test } from 'vitest';
-import { newSwarmKey, parseSwarmKeys, type SwarmKey } from './key.ts';
-import { type SwarmNode, startNode } from './node.ts';
-
-const key = (): SwarmKey => parseSwarmKeys(newSwarmKey(), 'test')[0] as SwarmKey;
+import { testKey as key, startTestNode } from './fake-swarm.ts';
+import type { SwarmKey } from './key.ts';
+import type { SwarmNode } from './node.ts';
 
 async function member(...keys: SwarmKey[]): Promise<SwarmNode & AsyncDisposable> {
-  const identity = await generateKeyPair('Ed25519');
-  const node = await startNode({ identity, keys, listen: [{ host: '127.0.0.1', port: 0 }], advertise: undefined });
+  const node = await startTestNode(keys);
   return Object.assign(node, { [Symbol.asyncDispose]: async () => void (await node.stop()) });
 }
 

@@ -3,25 +3,16 @@ import { once } from 'node:events';
 import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate } from 'node:timers/promises';
-import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { Stream } from '@libp2p/interface';
 import { expect, test } from 'vitest';
-import { newSwarmKey, parseSwarmKeys } from './key.ts';
-import { type SwarmNode, startNode } from './node.ts';
+import { startNodes } from './fake-swarm.ts';
+import type { SwarmNode } from './node.ts';
 import { toDuplex } from './stream.ts';
 
 const PROTOCOL = '/drayage/test/1';
-const keys = parseSwarmKeys(newSwarmKey(), 'test');
-
 async function pair(): Promise<AsyncDisposable & { readonly near: Stream; readonly far: Stream }> {
-  const start = async (): Promise<SwarmNode> =>
-    startNode({
-      identity: await generateKeyPair('Ed25519'),
-      keys,
-      listen: [{ host: '127.0.0.1', port: 0 }],
-      advertise: undefined,
-    });
-  const [one, two] = await Promise.all([start(), start()]);
+  const swarm = await startNodes(2);
+  const [one, two] = swarm.nodes as [SwarmNode, SwarmNode];
   const arrived = Promise.withResolvers<Stream>();
   await two.handle(PROTOCOL, (stream) => arrived.resolve(stream));
   const near = await one.dialProtocol(two.getMultiaddrs(), PROTOCOL);
@@ -29,7 +20,7 @@ async function pair(): Promise<AsyncDisposable & { readonly near: Stream; readon
     near,
     far: await arrived.promise,
     async [Symbol.asyncDispose]() {
-      await Promise.all([one.stop(), two.stop()]);
+      await swarm[Symbol.asyncDispose]();
     },
   };
 }
