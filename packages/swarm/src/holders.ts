@@ -9,7 +9,7 @@ const DIGESTS_MAX = 500_000;
 const RECORD_LIFE_MS = 24 * 3600 * 1000;
 
 /** Who asks: near holders are named first. */
-export interface Asker {
+interface Asker {
   readonly member: string;
   readonly zone: string | undefined;
 }

@@ -1,7 +1,7 @@
 import type { Readable } from 'node:stream';
 
 /** The largest control message: a thousand digests fit. */
-export const MESSAGE_BYTES_MAX: number = 96 * 1024;
+const MESSAGE_BYTES_MAX = 96 * 1024;
 const LENGTH_BYTES = 4;
 
 /** A message with its length before it. Throws when it is too large to be read at the other end. */
