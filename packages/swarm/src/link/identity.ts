@@ -66,7 +66,7 @@ function identityIn(raw: Buffer): Buffer {
   const [body] = elements(raw, TAG.sequence);
   const tagged = elementsIn(body?.bytes ?? raw).find(({ tag }) => tag === TAG.extensions);
   const found: Buffer[] = [];
-  for (const extension of elements(tagged?.bytes ?? Buffer.alloc(0), TAG.sequence)) {
+  for (const extension of tagged ? elements(tagged.bytes, TAG.sequence) : []) {
     const [name, ...rest] = elementsIn(extension.bytes);
     const value = rest.at(-1);
     if (name?.tag !== TAG.object || value?.tag !== TAG.octets) throw refusal('has a malformed extension');
