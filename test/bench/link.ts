@@ -10,7 +10,7 @@ import type { Link } from '../../packages/swarm/src/link/types.ts';
 import { MIB } from '../lab/images.ts';
 import { makeBlob } from './measure.ts';
 
-const { Blake3Hasher, blake3 } = createRequire(new URL('../../packages/store/package.json', import.meta.url))(
+const { blake3 } = createRequire(new URL('../../packages/store/package.json', import.meta.url))(
   '@napi-rs/blake-hash',
 ) as typeof import('../../packages/store/node_modules/@napi-rs/blake-hash/index.js');
 
@@ -113,28 +113,34 @@ async function takePart([role = '', key = '', file = '', pieceBytes = '0']: read
 
 type Begin = (link: Link) => Promise<void>;
 
+/** Gathers each piece in memory, as whoever keeps it must, and checks it when it is whole. */
 function sinkFor({ told }: FakeMember, pieceBytes: number): Begin {
   const count = (FILE_BYTES * PASSES) / pieceBytes;
-  const hashers = new Map<number, InstanceType<typeof Blake3Hasher>>();
+  const free = Array.from({ length: WANTS }, () => Buffer.alloc(pieceBytes));
+  const filling = new Map<number, Buffer<ArrayBuffer>>();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   let next = 0;
   let left = count;
   const ask = (link: Link) => {
-    if (next < count) link.want({ channel: 0, piece: next, length: pieceBytes, inFlight: WANTS });
+    const buffer = free.pop();
+    if (next === count || !buffer) return;
+    filling.set(next, buffer);
+    link.want({ channel: 0, piece: next, length: pieceBytes, inFlight: WANTS });
     next += 1;
   };
-  told.onPart = ({ piece, bytes, hash, isLast }, link) => {
-    const hasher = hashers.get(piece) ?? new Blake3Hasher();
-    hasher.update(bytes);
-    if (!isLast) hashers.set(piece, hasher);
-    else {
-      hashers.delete(piece);
-      if (!hasher.digestBuffer().equals(hash)) reject(new Error(`piece ${piece} is not what was attested`));
-      ask(link);
-      left -= 1;
-      if (left === 0) link.close(0);
-      if (left === 0) resolve();
-    }
+  told.onPart = ({ piece, offset, bytes, hash, isLast }, link) => {
+    const buffer = filling.get(piece);
+    if (!buffer) throw new Error('not asked for');
+    bytes.copy(buffer, offset);
+    if (!isLast) return undefined;
+    if (!blake3(buffer).equals(hash)) reject(new Error(`piece ${piece} is not what was attested`));
+    filling.delete(piece);
+    free.push(buffer);
+    ask(link);
+    left -= 1;
+    if (left > 0) return undefined;
+    link.close(0);
+    resolve();
     return undefined;
   };
   return async (link) => {
