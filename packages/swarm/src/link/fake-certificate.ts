@@ -6,7 +6,7 @@ export interface CertificateParts {
   readonly notAfter?: string;
 }
 
-export interface Extension {
+interface Extension {
   readonly name: Buffer;
   readonly value: Buffer;
   readonly isCritical?: boolean;

@@ -18,7 +18,7 @@ import {
 export const SWARM_KEY: Buffer = randomBytes(32);
 
 /** What a member's handlers were told, and what they do about it. */
-export interface Told {
+interface Told {
   readonly lines: string[];
   readonly events: LinkEvent[];
   readonly links: Link[];

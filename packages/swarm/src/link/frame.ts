@@ -26,7 +26,7 @@ export const FRAME = {
   pong: 11,
 } as const;
 
-export type FrameType = (typeof FRAME)[keyof typeof FRAME];
+type FrameType = (typeof FRAME)[keyof typeof FRAME];
 
 export interface FrameHead {
   readonly type: FrameType;

@@ -34,6 +34,7 @@ export function watchLife({ limits, isHeldBack, isStuck, ping, over }: LifeParts
   const sent = meter(lookEveryMs);
   const received = meter(lookEveryMs);
   let silentForMs = 0;
+  let deafForMs = 0;
   let idleForMs = 0;
   let stuckForMs = 0;
   let pingedAt: number | undefined;
@@ -42,12 +43,19 @@ export function watchLife({ limits, isHeldBack, isStuck, ping, over }: LifeParts
   const timer = setInterval(() => {
     sent.look();
     received.look();
-    silentForMs = isHeldBack() ? 0 : silentForMs + lookEveryMs;
+    const isDeaf = isHeldBack();
+    silentForMs = isDeaf ? 0 : silentForMs + lookEveryMs;
+    deafForMs = isDeaf ? deafForMs + lookEveryMs : 0;
     stuckForMs = isStuck() ? stuckForMs + lookEveryMs : 0;
     idleForMs += lookEveryMs;
     if (silentForMs >= silentMs) return over('silent', `gave no sign of life for ${silentForMs / 1000} s`);
     if (stuckForMs >= stuckMs) return over('stuck', `took nothing of what is sent for ${stuckForMs / 1000} s`);
     if (idleForMs >= idleMs) return over('idle', `was not used for ${idleForMs / 1000} s`);
+    if (deafForMs >= pingAfterMs) {
+      // Whoever reads nothing answers no ping, and must show unasked that it lives.
+      deafForMs = 0;
+      return ping();
+    }
     if (silentForMs < pingAfterMs || pingedAt !== undefined) return;
     pingedAt = performance.now();
     ping();

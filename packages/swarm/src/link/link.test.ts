@@ -247,6 +247,16 @@ test('a link that is not used ends, and one that is pinged lives until then', as
   expect(await here.send(outgoing({ channel: 0, piece: 0, inFlight: 0 }, Buffer.alloc(1)))).toBe(false);
 });
 
+test('one that holds back what it is sent still gives signs of life', async () => {
+  await using one = await fakeMember({ limits: { lookEveryMs: 10, pingAfterMs: 40 } });
+  await using other = await fakeMember({ limits: { lookEveryMs: 10, silentMs: 150, idleMs: 600 } });
+  const [here] = await linked(one, other);
+  serve(other, PIECES);
+  one.told.onPart = () => new Promise(() => {});
+  wantAll(here, PIECES);
+  expect(await other.told.line('ended')).toBe('ended idle');
+});
+
 test('a handler that throws ends its link and nothing else', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();

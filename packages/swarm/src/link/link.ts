@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
+import { describe } from '@drayage/core';
 import { type Asked, openAsked } from './asked.ts';
-import { CHANNELS_MAX, encodeDigest, encodeFrame, encodeHave, FRAME, type FrameHead } from './frame.ts';
+import { CHANNELS_MAX, encodeDigest, encodeFrame, encodeHave, FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
 import { sinkOf } from './hearing.ts';
 import { type Life, watchLife } from './life.ts';
 import type { Side } from './membership.ts';
@@ -49,6 +50,8 @@ export function startLink(birth: LinkBirth): StartedLink {
     socket.write(bytes, (error) => {
       if (error) return;
       life.sent(bytes.length);
+      // A ping is a head alone. What else is one gets an answer that counts.
+      if (bytes.length > HEAD_BYTES) life.worked();
       taken();
     });
   });
@@ -79,7 +82,8 @@ export function startLink(birth: LinkBirth): StartedLink {
 
   function fail(error: unknown): void {
     if (stop.signal.aborted) return;
-    const { reason, message } = failureOf(error, 'refused', 'what it sent could not be handled');
+    const failure = failureOf(error, 'refused', 'what it sent could not be handled');
+    const { reason } = failure;
     stop.abort();
     reads.stop();
     writer.stop();
@@ -87,7 +91,7 @@ export function startLink(birth: LinkBirth): StartedLink {
     life[Symbol.dispose]();
     socket.destroy();
     const seconds = (performance.now() - bornAt) / 1000;
-    parts.report({ kind: 'link_ended', member, side, reason, problem: message, seconds });
+    parts.report({ kind: 'link_ended', member, side, reason, problem: describe(failure), seconds });
     handlers.ended(reason);
   }
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { type SecureContext, TLSSocket } from 'node:tls';
+import { describe } from '@drayage/core';
 import { type Door, type DoorLimits, openDoor } from './door.ts';
 import { establish, linkContext } from './establish.ts';
 import { readReused, reusedReads } from './reads.ts';
@@ -81,8 +82,9 @@ async function letIn(raw: Socket, { parts, context, door, links, signal }: Entry
     links.add(link);
     socket.once('close', () => links.delete(link));
   } catch (error) {
-    const { reason, message } = failureOf(error, 'broken', 'the handshake failed');
-    if (!signal.aborted) parts.report({ kind: 'link_refused', address, reason, problem: message });
+    const failure = failureOf(error, 'broken', 'the handshake failed');
+    if (signal.aborted) return;
+    parts.report({ kind: 'link_refused', address, reason: failure.reason, problem: describe(failure) });
   } finally {
     door.leave(address, isMember);
   }

@@ -47,6 +47,7 @@ export function openSending(parts: SendingParts): Sending {
   return {
     async send(outgoing) {
       if (signal.aborted) return false;
+      if (outgoing.hash.length !== HASH_BYTES) throw new Error(`a piece with a hash of ${outgoing.hash.length} bytes`);
       const key = keyOf(outgoing.channel, outgoing.piece);
       const turn: Turn = { outgoing, sentBytes: 0, isOff: false, end: Promise.withResolvers() };
       live.set(key, turn);

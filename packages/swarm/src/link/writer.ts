@@ -1,5 +1,5 @@
 /** A chunk of a piece that waits for its turn on the connection. */
-export interface Chunk {
+interface Chunk {
   readonly bytes: Buffer;
   /** Called when the connection gets it. False when nobody wants it any more. */
   start(): boolean;
