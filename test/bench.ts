@@ -1,7 +1,8 @@
-/** Measures the agent beside nginx in the same run: `npm run bench -- [hit|fill]`. */
+/** Measures the agent beside nginx in the same run: `npm run bench -- [hit|fill|link]`. */
 import { join } from 'node:path';
 import { fill } from './bench/fill.ts';
 import { hit } from './bench/hit.ts';
+import { link } from './bench/link.ts';
 import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
@@ -10,6 +11,7 @@ import { onStage } from './lab/stage.ts';
 const BENCHES = {
   hit: { title: 'a sealed GiB to curl, against nginx sendfile', run: hit },
   fill: { title: 'a cold GiB from a local origin, against nginx proxy_cache', run: fill },
+  link: { title: 'two GiB in pieces over one link between two members', run: link },
 };
 
 enterNamespace(ALL_PACKAGES);

@@ -1,0 +1,39 @@
+import { isOriginName } from '@drayage/core';
+import type { HostPort } from './join.ts';
+
+const LINKS_MAX = 8;
+const ZONE = /^[a-zA-Z0-9._-]{1,64}$/;
+
+/** How a member is reached for pieces, in its own words. Said by the member itself, or repeated by a home: a hint, no proof. */
+export interface Contact {
+  readonly member: string;
+  readonly links: readonly HostPort[];
+  readonly zone: string | undefined;
+}
+
+export function isZone(text: string): boolean {
+  return ZONE.test(text);
+}
+
+/** Undefined when it is no contact. What is beyond the bounds is left out. */
+export function parseContact(value: unknown): Contact | undefined {
+  const { member, links, zone } = (value ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof member !== 'string' || !/^[1-9A-HJ-NP-Za-km-z]{40,64}$/.test(member) || !Array.isArray(links))
+    return undefined;
+  return {
+    member,
+    links: links
+      .slice(0, LINKS_MAX)
+      .map(parseLink)
+      .filter((link) => link !== undefined),
+    zone: typeof zone === 'string' && isZone(zone) ? zone : undefined,
+  };
+}
+
+function parseLink(value: unknown): HostPort | undefined {
+  const { host, port } = (value ?? {}) as Partial<Record<string, unknown>>;
+  if (typeof host !== 'string' || !Number.isInteger(port) || Number(port) < 1 || Number(port) > 65_535)
+    return undefined;
+  const name = host.includes(':') ? `[${host}]` : host;
+  return isOriginName(name.toLowerCase()) ? { host, port: Number(port) } : undefined;
+}

@@ -1,0 +1,102 @@
+import { Failure, type Happening } from '@drayage/core';
+import { expect, test, vi } from 'vitest';
+import { type Answerer, type Control, startControl } from './control.ts';
+import { startNodes } from './fake-swarm.ts';
+import type { SwarmNode } from './node.ts';
+import { toDuplex } from './stream.ts';
+
+const soon = () => AbortSignal.timeout(5000);
+
+async function scene(answerers: Record<string, Answerer>) {
+  const swarm = await startNodes(2);
+  const [near, far] = swarm.nodes as [SwarmNode, SwarmNode];
+  await near.dial(far.getMultiaddrs());
+  const happenings: Happening[] = [];
+  const report = (one: Happening) => void happenings.push(one);
+  const asker: Control = await startControl({ node: near, answerers: {}, report, now: Date.now });
+  const answering = await startControl({ node: far, answerers, report, now: Date.now });
+  return {
+    near,
+    far,
+    asker,
+    happenings,
+    async [Symbol.asyncDispose]() {
+      await asker[Symbol.asyncDispose]();
+      await answering[Symbol.asyncDispose]();
+      await swarm[Symbol.asyncDispose]();
+    },
+  };
+}
+
+test('a question is answered with who asked it in mind', async () => {
+  await using it = await scene({ echo: (member, body) => ({ member, body }) });
+  const answer = await it.asker.ask(it.far.peerId, 'echo', { a: [1] }, soon());
+  expect(answer).toEqual({ member: it.near.peerId.toString(), body: { a: [1] } });
+});
+
+test('many questions share a stream, and each gets its own answer', async () => {
+  await using it = await scene({ double: (_, body) => Number(body) * 2 });
+  const all = Array.from({ length: 200 }, (_, at) => it.asker.ask(it.far.peerId, 'double', at, soon()));
+  expect(await Promise.all(all)).toEqual(Array.from({ length: 200 }, (_, at) => at * 2));
+  const streams = it.near.getConnections().flatMap(({ streams }) => streams);
+  expect(streams.filter(({ protocol }) => protocol === '/drayage/control/1.0.0')).toHaveLength(1);
+});
+
+test('a refusal, an unknown question and a member that is gone are told', async () => {
+  await using it = await scene({
+    refuse: () => {
+      throw new Failure('denied', 'not for you');
+    },
+  });
+  await expect(it.asker.ask(it.far.peerId, 'refuse', null, soon())).rejects.toMatchObject({
+    cause: { message: 'not for you' },
+  });
+  await expect(it.asker.ask(it.far.peerId, 'toString', null, soon())).rejects.toMatchObject({
+    cause: { message: 'no such question' },
+  });
+  await it.far.stop();
+  await expect(it.asker.ask(it.far.peerId, 'refuse', null, soon())).rejects.toMatchObject({
+    code: 'origin_unavailable',
+  });
+});
+
+test('a question that is given up ends alone', async () => {
+  const gate = Promise.withResolvers<number>();
+  await using it = await scene({ slow: () => gate.promise });
+  const stop = new AbortController();
+  const given = it.asker.ask(it.far.peerId, 'slow', null, stop.signal);
+  const other = it.asker.ask(it.far.peerId, 'slow', null, soon());
+  stop.abort(new Error('enough'));
+  await expect(given).rejects.toThrow('enough');
+  gate.resolve(7);
+  expect(await other).toBe(7);
+});
+
+test.each<[string, Buffer]>([
+  ['an absurd length', Buffer.from([0xff, 0xff, 0xff, 0xff])],
+  ['no JSON', Buffer.from([0, 0, 0, 2, 0x7b, 0x7b])],
+  ['no question', Buffer.concat([Buffer.from([0, 0, 0, 4]), Buffer.from('null')])],
+  ['half a message', Buffer.from([0, 0, 0, 9, 0x7b])],
+])('a member that sends %s is hung up on, and others are not disturbed', async (_, bytes) => {
+  await using it = await scene({ echo: (_member, body) => body });
+  const stream = toDuplex(await it.near.dialProtocol(it.far.peerId, '/drayage/control/1.0.0'));
+  stream.on('error', () => {});
+  stream.resume();
+  stream.end(bytes);
+  await vi.waitFor(() =>
+    expect(it.happenings).toContainEqual(expect.objectContaining({ kind: 'error', where: 'control' })),
+  );
+  expect(await it.asker.ask(it.far.peerId, 'echo', 1, soon())).toBe(1);
+});
+
+test('a member that asks without end is hung up on', async () => {
+  await using it = await scene({ echo: (_member, body) => body });
+  const ask = () => it.asker.ask(it.far.peerId, 'echo', 1, soon());
+  const flood = async () => {
+    for (let round = 0; round < 50; round++) await Promise.all(Array.from({ length: 200 }, ask));
+  };
+  await expect(flood()).rejects.toMatchObject({ code: 'origin_unavailable' });
+  expect(it.happenings).toContainEqual(
+    expect.objectContaining({ problem: expect.stringContaining('questions a second') }),
+  );
+});

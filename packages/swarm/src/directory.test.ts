@@ -1,0 +1,114 @@
+import { randomBytes } from 'node:crypto';
+import { type Digest, type Happening, sha256 } from '@drayage/core';
+import { expect, test, vi } from 'vitest';
+import { startControl } from './control.ts';
+import { type Directory, openDirectory } from './directory.ts';
+import { startNodes } from './fake-swarm.ts';
+import type { SwarmNode } from './node.ts';
+import { routingOf } from './routing.ts';
+
+const soon = () => AbortSignal.timeout(10_000);
+const digests = (count: number): Digest[] => Array.from({ length: count }, () => sha256(randomBytes(8)));
+
+interface Member {
+  readonly id: string;
+  readonly node: SwarmNode;
+  readonly directory: Directory;
+}
+
+/** Members that all know the first, and through it each other. */
+async function scene(count: number) {
+  const swarm = await startNodes(count);
+  await using cleanup = new AsyncDisposableStack();
+  cleanup.use(swarm);
+  const happenings: Happening[] = [];
+  const members: Member[] = [];
+  for (const [at, node] of swarm.nodes.entries()) {
+    const id = node.peerId.toString();
+    const report = (one: Happening) => void happenings.push(one);
+    const self = { member: id, links: [{ host: '10.0.0.1', port: 6000 + at }], zone: undefined };
+    const directory = openDirectory({
+      self,
+      routing: routingOf(node),
+      control: () => control,
+      report,
+      now: Date.now,
+      random: Math.random,
+    });
+    const control = cleanup.use(await startControl({ node, answerers: directory.answerers, report, now: Date.now }));
+    members.push({ id, node, directory });
+  }
+  const [first, ...others] = swarm.nodes as [SwarmNode, ...SwarmNode[]];
+  for (const node of others) await node.dial(first.getMultiaddrs());
+  const routings = swarm.nodes.map(routingOf);
+  await vi.waitFor(async () => {
+    await Promise.all(routings.map((routing) => routing.refresh(soon())));
+    expect(Math.min(...routings.map((routing) => routing.size()))).toBe(count - 1);
+  }, 10_000);
+  const kept = cleanup.move();
+  return {
+    members: members as [Member, Member, ...Member[]],
+    happenings,
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+test('what one member announces, every other finds, with the way to it', async () => {
+  await using it = await scene(8);
+  const [holder, ...others] = it.members;
+  const held = digests(50);
+  await holder.directory.announce(held, soon());
+  for (const { directory } of others) {
+    for (const digest of held.slice(0, 5)) {
+      expect((await directory.find(digest, soon())).map(({ member, links }) => [member, links[0]?.port])).toEqual([
+        [holder.id, 6000],
+      ]);
+    }
+  }
+  await holder.directory.withdraw(held, soon());
+  for (const { directory } of others) expect(await directory.find(held[0] as Digest, soon())).toEqual([]);
+});
+
+test('a member alone in the world asks nobody, and waits for nobody', async () => {
+  await using swarm = await startNodes(1);
+  const [node] = swarm.nodes as [SwarmNode];
+  const self = { member: node.peerId.toString(), links: [], zone: undefined };
+  const control = () => {
+    throw new Error('nobody to ask');
+  };
+  const directory = openDirectory({
+    self,
+    routing: routingOf(node),
+    control,
+    report: () => {},
+    now: Date.now,
+    random: Math.random,
+  });
+  const [digest] = digests(1) as [Digest];
+  await directory.announce([digest], soon());
+  expect(await directory.find(digest, soon())).toEqual([]);
+  expect(directory.homes(digest)).toEqual([self.member]);
+});
+
+test('homes that died are passed over, and the record is found at the next', async () => {
+  await using it = await scene(8);
+  const [holder, asker] = it.members;
+  const held = digests(200);
+  await holder.directory.announce(held, soon());
+  const isSafe = (home: string) => home !== holder.id && home !== asker.id;
+  const digest = held.find((one) => asker.directory.homes(one).every(isSafe)) as Digest;
+  const [dead] = asker.directory.homes(digest);
+  await it.members.find(({ id }) => id === dead)?.node.stop();
+  expect((await asker.directory.find(digest, soon())).map(({ member }) => member)).toEqual([holder.id]);
+});
+
+test('nobody can speak for another member, nor pour in what is no digest', async () => {
+  await using it = await scene(2);
+  const [one, two] = it.members;
+  const announce = two.directory.answerers['announce'];
+  const contact = { member: one.id, links: [], zone: undefined };
+  expect(() => announce?.(two.id, { contact, digests: digests(1) })).toThrow('only speak for itself');
+  expect(() => announce?.(one.id, { contact, digests: ['sha256:nonsense'] })).toThrow('no digest');
+  expect(() => announce?.(one.id, { contact, digests: digests(1001) })).toThrow('too many');
+  expect(() => announce?.(one.id, null)).toThrow();
+});

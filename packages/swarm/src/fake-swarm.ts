@@ -1,0 +1,27 @@
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { newSwarmKey, parseSwarmKeys, type SwarmKey } from './key.ts';
+import { type SwarmNode, startNode } from './node.ts';
+
+/** A key of its own for each test that asks. */
+export function testKey(): SwarmKey {
+  const [key] = parseSwarmKeys(newSwarmKey(), 'test');
+  if (!key) throw new Error('no key');
+  return key;
+}
+
+/** Nodes of one swarm on this host, each on a free port. */
+export async function startNodes(count: number): Promise<AsyncDisposable & { readonly nodes: readonly SwarmNode[] }> {
+  const key = testKey();
+  const nodes = await Promise.all(Array.from({ length: count }, () => startTestNode([key])));
+  return {
+    nodes,
+    async [Symbol.asyncDispose]() {
+      await Promise.all(nodes.map((node) => node.stop()));
+    },
+  };
+}
+
+export async function startTestNode(keys: readonly SwarmKey[]): Promise<SwarmNode> {
+  const identity = await generateKeyPair('Ed25519');
+  return startNode({ identity, keys, listen: [{ host: '127.0.0.1', port: 0 }], advertise: undefined });
+}

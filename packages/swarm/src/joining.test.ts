@@ -1,0 +1,75 @@
+import { mkdtemp, readFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Happening } from '@drayage/core';
+import { expect, test, vi } from 'vitest';
+import { startTestNode, testKey } from './fake-swarm.ts';
+import { parseJoinTarget, type Resolver } from './join.ts';
+import { startJoining } from './joining.ts';
+import type { SwarmKey } from './key.ts';
+import type { SwarmNode } from './node.ts';
+import { routingOf } from './routing.ts';
+
+const nobody: Resolver = { addresses: async () => [], services: async () => [] };
+const file = async () => join(await mkdtemp(join(tmpdir(), 'drayage-joining-')), 'members');
+
+async function member(key: SwarmKey, targets: readonly string[], remembered?: string) {
+  const node = await startTestNode([key]);
+  const happenings: Happening[] = [];
+  const joining = startJoining({
+    node,
+    routing: routingOf(node),
+    targets: targets.map(parseJoinTarget),
+    resolver: nobody,
+    file: remembered ?? (await file()),
+    report: (one) => void happenings.push(one),
+  });
+  return {
+    node,
+    happenings,
+    async [Symbol.asyncDispose]() {
+      await joining[Symbol.asyncDispose]();
+      await node.stop();
+    },
+  };
+}
+
+const addressOf = (node: SwarmNode) => `127.0.0.1:${node.getMultiaddrs()[0]?.toString().split('/')[4]}`;
+const meets = (one: SwarmNode, other: SwarmNode) =>
+  vi.waitFor(() => expect(one.getConnections(other.peerId)).not.toEqual([]), 10_000);
+
+test('a member joins by one address and gets to know the others through it', async () => {
+  const key = testKey();
+  await using first = await member(key, []);
+  await using second = await member(key, [addressOf(first.node)]);
+  await meets(second.node, first.node);
+  await using third = await member(key, [addressOf(first.node)]);
+  await meets(third.node, second.node);
+});
+
+test('a member finds the swarm again by those it knew, with no target at all', async () => {
+  const key = testKey();
+  const remembered = await file();
+  await using first = await member(key, []);
+  {
+    await using before = await member(key, [addressOf(first.node)], remembered);
+    await meets(before.node, first.node);
+    await vi.waitFor(async () => expect(await readFile(remembered, 'utf8')).toContain('/tcp/'));
+  }
+  await using again = await member(key, [], remembered);
+  await meets(again.node, first.node);
+});
+
+test('a target that refuses or does not exist is told by its name, and tried again', async () => {
+  await using first = await member(testKey(), []);
+  const address = addressOf(first.node);
+  await using stranger = await member(testKey(), [address, 'dns:nobody.example']);
+  const told = (words: string) =>
+    vi.waitFor(() => {
+      const problems = stranger.happenings.map((one) => (one.kind === 'error' ? one.problem : ''));
+      expect(problems.filter((problem) => problem.includes(words)).length).toBeGreaterThan(1);
+    }, 15_000);
+  await told(`/tcp/${address.split(':')[1]} refused us or is away`);
+  await told('no member is found by the name nobody.example');
+  expect(first.node.getConnections()).toEqual([]);
+});

@@ -1,0 +1,74 @@
+import { decodeDigest, decodeHave, FRAME, type FrameHead } from './frame.ts';
+import type { Inside } from './link.ts';
+import type { FrameSink } from './parser.ts';
+import type { LinkHandlers } from './types.ts';
+
+/** Checks what the other side says against what was said before, and tells the handlers. */
+export function sinkOf(inside: Inside, handlers: LinkHandlers): FrameSink {
+  const { parts, asked, life, signal } = inside;
+  const { download } = parts;
+  const hear = hearingOf(inside, handlers);
+  return {
+    frame(head, payload) {
+      if (signal.aborted) return;
+      life.heard(payload.length);
+      if (head.type !== FRAME.ping && head.type !== FRAME.pong) life.worked();
+      hear[head.type]?.(head, payload);
+    },
+    chunk(head, hash) {
+      if (signal.aborted) return undefined;
+      life.worked();
+      asked.chunk(head, hash);
+      return download?.take(head.length, signal);
+    },
+    bytes(bytes) {
+      if (signal.aborted) return undefined;
+      life.heard(bytes.length);
+      const part = asked.bytes(bytes);
+      return part && handlers.arrived(part);
+    },
+  };
+}
+
+type Hearing = { readonly [type: number]: (head: FrameHead, payload: Buffer) => void };
+
+function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHandlers): Hearing {
+  const callOff = (channel: number, piece: number) => {
+    // The end of a piece that is on its way answers the want, so that there is nothing to call off.
+    if (!owed.settle(channel, piece)) return;
+    sending.callOff(channel, piece);
+    say({ type: FRAME.gone, channel, piece });
+    handlers.cancelled(channel, piece);
+  };
+  return {
+    [FRAME.open]({ channel }, payload) {
+      const digest = decodeDigest(payload);
+      owed.open(channel);
+      handlers.opened(channel, digest);
+    },
+    [FRAME.close]({ channel }) {
+      for (const piece of owed.close(channel)) callOff(channel, piece);
+      handlers.closed(channel);
+    },
+    [FRAME.have](head, payload) {
+      owed.check(head.channel);
+      handlers.has(head.channel, decodeHave(head, payload));
+    },
+    [FRAME.want]({ channel, piece, extra }) {
+      owed.want(channel, piece);
+      handlers.wants({ channel, piece, inFlight: extra });
+    },
+    [FRAME.cancel]({ channel, piece }) {
+      owed.check(channel);
+      callOff(channel, piece);
+    },
+    [FRAME.busy]({ channel, piece }) {
+      if (asked.refused(channel, piece)) handlers.isBusy(channel, piece);
+    },
+    [FRAME.gone]({ channel, piece }) {
+      if (asked.refused(channel, piece)) handlers.isGone(channel, piece);
+    },
+    [FRAME.ping]: () => say({ type: FRAME.pong }),
+    [FRAME.pong]: () => life.answered(),
+  };
+}

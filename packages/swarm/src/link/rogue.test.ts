@@ -1,0 +1,126 @@
+import { once } from 'node:events';
+import type { TLSSocket } from 'node:tls';
+import { sha256 } from '@drayage/core';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { expect, test } from 'vitest';
+import { WANTS_MAX } from './asked.ts';
+import { DOOR_LIMITS } from './door.ts';
+import { type FakeMember, fakeMember } from './fake-member.ts';
+import { gather, openChannel } from './fake-pieces.ts';
+import { helloOf, rogueMember, stranger } from './fake-stranger.ts';
+import { CHUNK_BYTES_MAX, encodeDigest, encodeFrame, FRAME, HAVE_BYTES_MAX, HEAD_BYTES } from './frame.ts';
+import { linkIdentity } from './identity.ts';
+
+const OPEN = encodeFrame({ type: FRAME.open }, encodeDigest(sha256(Buffer.from('a blob'))));
+const WANT = encodeFrame({ type: FRAME.want });
+
+/** A head of raw fields, which need not make sense. */
+function head(type: number, fields: { extra?: number; channel?: number; piece?: number; length?: number }): Buffer {
+  const bytes = Buffer.alloc(HEAD_BYTES);
+  bytes[0] = type;
+  bytes[1] = fields.extra ?? 0;
+  bytes.writeUInt16BE(fields.channel ?? 0, 2);
+  bytes.writeUInt32BE(fields.piece ?? 0, 4);
+  bytes.writeUInt32BE(fields.length ?? 0, 12);
+  return bytes;
+}
+
+const offences: [what: string, reason: string, bytes: readonly Buffer[]][] = [
+  ['a type that does not exist', 'malformed', [head(0x7f, {})]],
+  ['a second proof', 'malformed', [head(FRAME.hello, { extra: 1, length: 64 })]],
+  ['noise', 'malformed', [Buffer.alloc(4096, 0xee)]],
+  ['an absurd size', 'malformed', [head(FRAME.open, { length: 0xffffffff })]],
+  ['too large a chunk', 'malformed', [head(FRAME.piece, { length: CHUNK_BYTES_MAX + 33 })]],
+  ['a chunk without its hash', 'malformed', [head(FRAME.piece, { length: 32 })]],
+  ['too long a list of pieces', 'malformed', [OPEN, head(FRAME.have, { length: HAVE_BYTES_MAX + 1 })]],
+  ['a list of no whole numbers', 'malformed', [OPEN, encodeFrame({ type: FRAME.have, extra: 1 }, Buffer.alloc(5))]],
+  ['a piece beyond the last', 'malformed', [OPEN, head(FRAME.want, { piece: 0x40000 })]],
+  ['a channel beyond the last', 'malformed', [head(FRAME.close, { channel: 1024 })]],
+  ['a payload that has no place', 'malformed', [head(FRAME.ping, { length: 1 })]],
+  ['a digest of no algorithm', 'malformed', [encodeFrame({ type: FRAME.open }, Buffer.alloc(33))]],
+  ['a channel twice', 'malformed', [OPEN, OPEN]],
+  ['a channel that is not open', 'malformed', [WANT]],
+  ['a want twice', 'malformed', [OPEN, WANT, WANT]],
+  [
+    'too many wants',
+    'excess',
+    [OPEN, ...Array.from({ length: WANTS_MAX + 1 }, (_, piece) => encodeFrame({ type: FRAME.want, piece }))],
+  ],
+  ['a piece that nobody asked for', 'unasked', [encodeFrame({ type: FRAME.piece }, Buffer.alloc(100))]],
+  ['a refusal of what nobody asked for', 'unasked', [encodeFrame({ type: FRAME.gone })]],
+];
+
+test.each(offences)('%s ends the link as %s, and only that', async (_what, reason, bytes) => {
+  await using member = await fakeMember();
+  await using honest = await fakeMember();
+  const healthy = await honest.dial(member);
+  const rogue = await rogueMember(member);
+  rogue.end(Buffer.concat(bytes));
+  await ended(member, reason);
+  expect(healthy.isOpen()).toBe(true);
+});
+
+test.each([
+  ['more of a piece than there is', 100, [[0, 101]]],
+  ['a part that is not due', 100, [[50, 50]]],
+  [
+    'a part again',
+    100,
+    [
+      [0, 50],
+      [0, 50],
+    ],
+  ],
+] as const)('%s ends the link', async (_what, length, chunks) => {
+  await using member = await fakeMember();
+  const kept = gather(member);
+  const rogue = await rogueMember(member);
+  const [link] = member.told.links;
+  if (!link) throw new Error('no link');
+  link.want({ channel: openChannel(link), piece: 3, length, inFlight: 0 });
+  for (const [offset, bytes] of chunks)
+    rogue.write(encodeFrame({ type: FRAME.piece, piece: 3, offset }, Buffer.alloc(offset === 0 ? bytes + 32 : bytes)));
+  await ended(member, 'unasked');
+  expect(kept.get(3)?.length ?? 0).toBeLessThanOrEqual(50);
+});
+
+test('a connection that breaks at any byte of what it says harms nobody', async () => {
+  const doorLimits = { ...DOOR_LIMITS, burst: 1000 };
+  await using member = await fakeMember({ doorLimits });
+  const identity = await linkIdentity(await generateKeyPair('Ed25519'));
+  for (let at = 0; at < 200; at++) {
+    const socket = await stranger(member, identity);
+    const words = Buffer.concat([helloOf(socket, identity, member), OPEN, WANT, encodeFrame({ type: FRAME.ping })]);
+    const closed = new Promise((resolve) => socket.once('close', resolve));
+    socket.write(words.subarray(0, at), () => socket.destroy());
+    await closed;
+  }
+  await using honest = await fakeMember();
+  expect((await honest.dial(member)).isOpen()).toBe(true);
+});
+
+test('a member that says nothing any more is found out', async () => {
+  await using member = await fakeMember({ limits: { lookEveryMs: 10, pingAfterMs: 50, silentMs: 150 } });
+  const rogue = await rogueMember(member);
+  await ended(member, 'silent');
+  await closed(rogue);
+});
+
+test('a member that asks without ever reading the answers is cut off before they fill the memory', async () => {
+  await using member = await fakeMember();
+  const rogue = await rogueMember(member);
+  const pings = Buffer.concat(Array.from({ length: 4096 }, () => encodeFrame({ type: FRAME.ping })));
+  while (!rogue.destroyed) await new Promise<void>((resolve) => rogue.write(pings, () => resolve()));
+  await ended(member, 'stuck');
+});
+
+async function ended({ told }: FakeMember, reason: string): Promise<void> {
+  await told.line('ended');
+  expect(told.lines.filter((line) => line.startsWith('ended'))).toEqual([`ended ${reason}`]);
+  expect(told.events.filter(({ kind }) => kind === 'link_ended')).toMatchObject([{ reason }]);
+}
+
+async function closed(socket: TLSSocket): Promise<void> {
+  socket.resume();
+  if (!socket.closed) await once(socket, 'close');
+}

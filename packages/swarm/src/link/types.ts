@@ -1,0 +1,144 @@
+import type { Digest } from '@drayage/core';
+import type { LinkIdentity } from './identity.ts';
+import type { Side } from './membership.ts';
+import type { LinkReason } from './reason.ts';
+
+/** One connection to another member, for pieces of any blob, both ways. On a link that has ended, nothing happens any more. */
+export interface Link extends AsyncDisposable {
+  readonly member: string;
+  readonly side: Side;
+  isOpen(): boolean;
+  rates(): LinkRates;
+  /** Gives a blob a channel of this side, which names it from now on. Undefined when all channels are in use. */
+  open(digest: Digest): number | undefined;
+  /** Gives a channel of this side up, and with it what was wanted on it. */
+  close(channel: number): void;
+  /** Says which pieces this side has. */
+  have(channel: number, pieces: readonly number[]): void;
+  /** Asks for a piece. False when it cannot be asked for now: too many are, or this one still is. */
+  want(want: Want): boolean;
+  /** Wants a piece no more. Nothing more of it is handed on. */
+  cancel(channel: number, piece: number): void;
+  /**
+   * Sends a piece that the other side wants. True when the connection has taken all of it, false when it is no longer
+   * wanted. When reading it fails, the other side is told that it is gone, and this throws.
+   */
+  send(outgoing: Outgoing): Promise<boolean>;
+  /** Says that a piece the other side wants is not to be had from here now. */
+  busy(channel: number, piece: number): void;
+  /** Says that a piece the other side wants is not here. */
+  gone(channel: number, piece: number): void;
+  end(reason: LinkReason): void;
+}
+
+/** What the other side says. Channels are its own but for the answers to a want. A handler that throws ends the link. */
+export interface LinkHandlers {
+  opened(channel: number, digest: Digest): void;
+  closed(channel: number): void;
+  /** The pieces can be gone through once, before this returns. */
+  has(channel: number, pieces: Iterable<number>): void;
+  /** To be answered by `send`, `busy` or `gone`. */
+  wants(wanted: Wanted): void;
+  /** A want needs no answer any more. */
+  cancelled(channel: number, piece: number): void;
+  /** Bytes of a wanted piece, in order. They are good until this returns or, with a promise, until that resolves. */
+  arrived(part: PiecePart): Promise<void> | undefined;
+  isBusy(channel: number, piece: number): void;
+  isGone(channel: number, piece: number): void;
+  /** The last call. What was wanted does not come. */
+  ended(reason: LinkReason): void;
+}
+
+export interface Want {
+  readonly channel: number;
+  readonly piece: number;
+  /** Known from our own records, never from the other side. */
+  readonly length: number;
+  /** How many transfers this member has in flight. */
+  readonly inFlight: number;
+}
+
+export type Wanted = Omit<Want, 'length'>;
+
+export interface PiecePart {
+  readonly channel: number;
+  readonly piece: number;
+  readonly offset: number;
+  readonly bytes: Buffer;
+  /** What the other side attests the whole piece to be. */
+  readonly hash: Buffer;
+  readonly isLast: boolean;
+}
+
+/** A piece on its way out. The hash is what this member attests of it. */
+export interface Outgoing {
+  readonly channel: number;
+  readonly piece: number;
+  readonly length: number;
+  readonly hash: Buffer;
+  /** Copies bytes of the piece from `offset` on into `into`, and says how many: at least one. */
+  read(into: Buffer, offset: number): Promise<number>;
+}
+
+/** Tokens for bytes, shared by all links. */
+export interface Rate {
+  /** Resolves when so many bytes may pass; rejects when the signal aborts. */
+  take(bytes: number, signal: AbortSignal): Promise<void>;
+}
+
+export interface LinkRates {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+  readonly sentBytesPerSecond: number;
+  readonly receivedBytesPerSecond: number;
+  /** Undefined before it was measured. */
+  readonly roundTripMs: number | undefined;
+}
+
+export interface LinkParts {
+  readonly identity: LinkIdentity;
+  /** The swarm keys in use, the newest first: two while they are rotated. */
+  readonly swarmKeys: readonly Buffer[];
+  readonly handlersFor: (link: Link) => LinkHandlers;
+  readonly report: (event: LinkEvent) => void;
+  readonly upload: Rate | undefined;
+  readonly download: Rate | undefined;
+  readonly limits: LinkLimits;
+}
+
+export interface LinkLimits {
+  readonly handshakeMs: number;
+  /** How often a link looks after itself. */
+  readonly lookEveryMs: number;
+  readonly pingAfterMs: number;
+  readonly silentMs: number;
+  /** How long the other side may take nothing of what is sent. */
+  readonly stuckMs: number;
+  readonly idleMs: number;
+}
+
+export const LINK_LIMITS: LinkLimits = {
+  handshakeMs: 3000,
+  lookEveryMs: 1000,
+  pingAfterMs: 4000,
+  silentMs: 9000,
+  stuckMs: 30_000,
+  idleMs: 120_000,
+};
+
+export type LinkEvent =
+  | {
+      readonly kind: 'link_refused';
+      readonly address: string;
+      readonly reason: LinkReason;
+      readonly problem: string;
+    }
+  | { readonly kind: 'link_opened'; readonly member: string; readonly side: Side }
+  | {
+      readonly kind: 'link_ended';
+      readonly member: string;
+      readonly side: Side;
+      readonly reason: LinkReason;
+      readonly problem: string;
+      readonly seconds: number;
+    };

@@ -1,0 +1,93 @@
+import { noise } from '@chainsafe/libp2p-noise';
+import { Failure } from '@drayage/core';
+import { type Identify, identify } from '@libp2p/identify';
+import type { ConnectionEncrypter, Ed25519PrivateKey, Libp2p } from '@libp2p/interface';
+import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { type Ping, ping } from '@libp2p/ping';
+import { tcp } from '@libp2p/tcp';
+import { yamux } from '@libp2p/yamux';
+import { createLibp2p } from 'libp2p';
+import type { SwarmKey } from './key.ts';
+
+const PREFIX = 'drayage';
+/** Below the 4 MiB that a stream may hold unread, or pausing it ends it. */
+const STREAM_WINDOW_BYTES_MAX = 2 * 1024 * 1024;
+const CONNECTIONS_MAX = 1000;
+const PENDING_CONNECTIONS_MAX = 256;
+/** Several members may stand behind one address; the library's 5 a second shuts them out. */
+const CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX = 1000;
+const DIAL_WAIT_MS = 5000;
+const PING_EVERY_MS = 30_000;
+const DAY_MS = 24 * 3600 * 1000;
+
+export interface NodeParts {
+  readonly identity: Ed25519PrivateKey;
+  /** The first is used for new connections, all are accepted. */
+  readonly keys: readonly SwarmKey[];
+  /** Where to listen, as `host` and `port`. */
+  readonly listen: readonly { readonly host: string; readonly port: number }[];
+  /** The host other members dial; every address of this host when undefined. */
+  readonly advertise: string | undefined;
+}
+
+/** What routing there is: who exists, and who is near a key. */
+export type SwarmNode = Libp2p<{ readonly identify: Identify; readonly ping: Ping; readonly dht: KadDHT }>;
+
+/** A libp2p node that speaks only to those who have the swarm key. */
+export async function startNode({ identity, keys, listen, advertise }: NodeParts): Promise<SwarmNode> {
+  try {
+    return await createLibp2p({
+      privateKey: identity,
+      addresses: {
+        listen: listen.map(({ host, port }) => multiaddrOf(host, port)),
+        ...(advertise !== undefined && { announce: listen.map(({ port }) => multiaddrOf(advertise, port)) }),
+      },
+      transports: [tcp()],
+      connectionEncrypters: keys.map(memberNoise),
+      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX } })],
+      connectionManager: {
+        maxConnections: CONNECTIONS_MAX,
+        maxIncomingPendingConnections: PENDING_CONNECTIONS_MAX,
+        inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX,
+        dialTimeout: DIAL_WAIT_MS,
+      },
+      // A busy link is no dead one: the monitor may note, not hang up.
+      connectionMonitor: { pingInterval: PING_EVERY_MS, abortConnectionOnPingFailure: false, protocolPrefix: PREFIX },
+      peerStore: { maxAddressAge: DAY_MS, maxPeerAge: 2 * DAY_MS },
+      services: {
+        identify: identify({ protocolPrefix: PREFIX }),
+        ping: ping({ protocolPrefix: PREFIX }),
+        dht: kadDHT({
+          protocol: `/${PREFIX}/kad/1.0.0`,
+          clientMode: false,
+          // Members live on private networks.
+          peerInfoMapper: passthroughMapper,
+          allowQueryWithZeroPeers: true,
+          initialQuerySelfInterval: 50,
+          kBucketSize: 20,
+          // We keep the records ourselves.
+          validators: {},
+          selectors: {},
+          networkDialTimeout: { minTimeout: 1000, maxTimeout: DIAL_WAIT_MS },
+        }),
+      },
+    });
+  } catch (error) {
+    throw new Failure(
+      'options_invalid',
+      `the swarm cannot listen on ${listen.map(({ host, port }) => `${host}:${port}`).join(', ')}`,
+      { cause: error },
+    );
+  }
+}
+
+/** The key is part of the handshake: without it the first encrypted message cannot be read. Its name lets two keys live side by side. */
+function memberNoise(key: SwarmKey): (components: Parameters<ReturnType<typeof noise>>[0]) => ConnectionEncrypter {
+  const make = noise({ prologueBytes: key.derive('noise prologue') });
+  return (components) => Object.assign(make(components), { protocol: `/${PREFIX}/noise/${key.id}` });
+}
+
+export function multiaddrOf(host: string, port: number): string {
+  const family = host.includes(':') ? 'ip6' : /^[0-9.]+$/.test(host) ? 'ip4' : 'dns';
+  return `/${family}/${host}/tcp/${port}`;
+}
