@@ -3,16 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { type FakeMember, fakeMember } from '../../packages/swarm/src/link/fake-member.ts';
-import type { Link } from '../../packages/swarm/src/link/types.ts';
+import type { Link } from '@drayage/swarm';
+import { type FakeMember, fakeMember } from '@drayage/swarm/testing';
+import { blake3 } from '@napi-rs/blake-hash';
 import { MIB } from '../lab/images.ts';
 import { makeBlob } from './measure.ts';
-
-const { blake3 } = createRequire(new URL('../../packages/store/package.json', import.meta.url))(
-  '@napi-rs/blake-hash',
-) as typeof import('../../packages/store/node_modules/@napi-rs/blake-hash/index.js');
 
 const FILE_BYTES = 1024 * MIB;
 /** The file goes over the link so many times. */

@@ -8,6 +8,8 @@ import type { Routing } from './routing.ts';
 /** With nobody connected it is tried often, else now and then: targets may name members that came later. */
 const LONELY_EVERY_MS = 2000;
 const CONTENT_EVERY_MS = 60_000;
+/** Rounds in quick succession after the first meeting: others may be joining at the same moment. */
+const SETTLING_ROUNDS = 5;
 const DIAL_WAIT_MS = 5000;
 const DIALS_AT_ONCE = 8;
 /** Members dialled each round; through them the others are known. */
@@ -40,22 +42,27 @@ export function startJoining(parts: JoiningParts): AsyncDisposable {
 
 async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
   const { node, report } = parts;
+  let settling = SETTLING_ROUNDS;
   while (!signal.aborted) {
     try {
-      await joinOnce(parts, signal);
+      const isNew = await joinOnce(parts, signal);
+      if (isNew) settling = SETTLING_ROUNDS;
+      else if (settling > 0 && node.getConnections().length > 0) settling--;
+      if (isNew || settling > 0) await getToKnow(parts, signal);
       await remember(parts.file, node);
     } catch (error) {
       if (!signal.aborted) report({ kind: 'error', where: 'joining', problem: describe(error) });
     }
-    await pause(node.getConnections().length === 0 ? LONELY_EVERY_MS : CONTENT_EVERY_MS, signal);
+    const isContent = settling === 0 && node.getConnections().length > 0;
+    await pause(isContent ? CONTENT_EVERY_MS : LONELY_EVERY_MS, signal);
   }
 }
 
-/** One round over all targets. A target that fails is told and does not stop the others. */
+/** One round over all targets, and whether it met anyone. A target that fails is told and does not stop the others. */
 async function joinOnce(
-  { node, routing, targets, resolver, file, report }: JoiningParts,
+  { node, targets, resolver, file, report }: JoiningParts,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<boolean> {
   const found = await Promise.all(
     targets.map((target) =>
       findMembers(target, resolver, signal).catch((error: unknown) => {
@@ -75,7 +82,12 @@ async function joinOnce(
     for (const address of next) if (await meet(node, address, report, signal)) met++;
   };
   await Promise.all(Array.from({ length: DIALS_AT_ONCE }, dialer));
-  if (met > 0) await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
+  return met > 0;
+}
+
+async function getToKnow({ node, routing }: JoiningParts, signal: AbortSignal): Promise<void> {
+  if (node.getConnections().length > 0)
+    await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
 }
 
 /** Whether a member that was not connected is now. */

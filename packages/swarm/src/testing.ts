@@ -1,0 +1,1 @@
+export { type FakeMember, fakeMember } from './link/fake-member.ts';
