@@ -6,6 +6,8 @@ import { isTrue, violate, type World } from './world.ts';
 const LEASES_MAX = 8;
 const LINKS_MAX = 24;
 const TRANSFERS_MAX = 10;
+/** Pieces that only one member had, or was fetching, and those that others fetch again when a home dies. */
+const LOST_WITH_ONE_MAX = 24;
 
 /** I2: what is kept matched its attestation. Only one who attests a lie can make it another's bytes. */
 export function checkKept(world: World, host: Host, piece: number): void {
@@ -38,20 +40,24 @@ export function checkHome(world: World, home: Home): void {
 
 /** I3 and I4, when all is over. */
 export function checkEnd(world: World): void {
-  const { hosts, scenario, tally, limitMs } = world;
+  const { hosts, scenario, tally } = world;
   for (const host of hosts) {
     if (host.vice !== undefined || !host.isAlive || host.finishedAt >= 0) continue;
     if (isOutOfReach(world, host)) continue;
     violate(world, `host ${host.id} never completes: ${host.member.heldCount} of ${world.plan.count} pieces`);
   }
-  const isClean =
-    scenario.dying + scenario.liars + scenario.forgers + scenario.mute + scenario.homeDeaths + scenario.refused === 0 &&
-    scenario.holderDeathAt === 0 &&
-    scenario.outageTo === 0;
-  if (isClean && tally.originBytes > scenario.size) {
-    violate(world, `the origin sent ${(tally.originBytes / scenario.size).toFixed(3)} times the blob`);
-  }
-  if (!(limitMs > 0)) violate(world, 'no limit');
+  const extra = (tally.originBytes - scenario.size) / world.plan.pieceBytes;
+  if (extra > extraPiecesMax(world)) violate(world, `the origin sent ${extra.toFixed(1)} pieces too many`);
+}
+
+/** I4: nothing twice, but for what is lost with those who die, and what an outage cuts short. Lies may cost any amount. */
+function extraPiecesMax({ hosts, scenario }: World): number {
+  const { liars, forgers, mute, outageTo } = scenario;
+  const [host] = hosts;
+  const hasHome = host?.member.homes.some((home) => hosts[home]?.isAlive) ?? false;
+  if (liars + forgers + mute > 0 || !hasHome) return Number.POSITIVE_INFINITY;
+  const deaths = hosts.filter(({ isAlive }) => !isAlive).length;
+  return deaths * LOST_WITH_ONE_MAX + (outageTo > 0 ? LEASES_MAX : 0);
 }
 
 /** Nobody who is alive and honest can give it to the host, or tell it who can, or what is true. */

@@ -71,8 +71,9 @@ export function readOptions(args: readonly string[]): SimOptions | string {
         changes.outageTo = to;
       } else {
         const [key, units] = OPTIONS[name] ?? [];
-        if (!key || !units)
+        if (!key || !units) {
           return `no option ${name}; there are ${Object.keys(OPTIONS).join(' ')} --outage --seeds --table --json`;
+        }
         const amount = amountOf(value, units);
         if (amount === undefined) return `${name} does not take ${value}`;
         changes[key] = amount;
@@ -81,8 +82,9 @@ export function readOptions(args: readonly string[]): SimOptions | string {
   }
   const scenario: Scenario = { ...PLAIN, ...changes };
   if (!Number.isInteger(scenario.hosts) || scenario.hosts < 1) return 'there must be a host';
-  if (!(scenario.size >= 1 && scenario.hostRate > 0 && scenario.originRate > 0))
+  if (!(scenario.size >= 1 && scenario.hostRate > 0 && scenario.originRate > 0)) {
     return 'sizes and rates must be more than 0';
+  }
   if (scenario.liars + scenario.forgers + scenario.mute >= scenario.hosts) return 'there must be an honest host';
   return { scenario, isJson, isTable, seeds };
 }

@@ -65,9 +65,9 @@ export const CASES: readonly Case[] = [
     1.05,
   ),
   row('16 hosts', SIXTEEN, 1.15, 1.005),
-  row('16 hosts, 1 of them lies', { ...SIXTEEN, liars: 1 }, 1.7, 1.5),
-  row('16 hosts, 4 of them lie', { ...SIXTEEN, liars: 4 }, 1.7, 1.5),
-  row('16 hosts, 4 of them stall or dribble', { ...SIXTEEN, mute: 4 }, 1.7, 1.05),
+  row('16 hosts, 1 of them lies', { ...SIXTEEN, liars: 1 }, 1.65, 1.5),
+  row('16 hosts, 4 of them lie', { ...SIXTEEN, liars: 4 }, 1.65, 1.5),
+  row('16 hosts, 4 of them stall or dribble', { ...SIXTEEN, mute: 4 }, 1.65, 1.05),
   row('16 hosts, 1 of them attests lies', { ...SIXTEEN, forgers: 1, seed: 2 }, 2, 2),
   row('10,000 hosts', { hosts: 10_000 }, 1.2, 1.005),
 ];

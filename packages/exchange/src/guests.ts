@@ -1,6 +1,9 @@
 import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX } from './limits.ts';
 import type { MemberId } from './words.ts';
 
+/** Draws for one member to be picked, at most: the same one may come up again. */
+const SAMPLE_TRIES = 8;
+
 /** What a home knows of a member of the blob's swarm. */
 export interface Guest {
   readonly member: MemberId;
@@ -90,7 +93,7 @@ function sample(lists: readonly (readonly Guest[])[], count: number, random: () 
   const total = lists.reduce((sum, list) => sum + list.length, 0);
   if (total <= 2 * count) return shuffled(lists.flat(), random).slice(0, count);
   const picked = new Set<MemberId>();
-  while (picked.size < count) {
+  for (let tries = 0; picked.size < count && tries < SAMPLE_TRIES * count; tries++) {
     let place = Math.floor(random() * total);
     for (const list of lists) {
       const guest = list[place];

@@ -12,7 +12,7 @@ import {
   releaseUnseen,
   takeRun,
 } from './ledger.ts';
-import { DOUBT_MS } from './limits.ts';
+import { DOUBT_MS, ORPHAN_MS } from './limits.ts';
 
 test('runs are given in the order of the blob, each piece once', () => {
   const ledger = newLedger(256);
@@ -37,7 +37,7 @@ test('what a member that goes away was to fetch is free at once, what only it ha
   noteLanded(ledger, 0, 1, 0);
   forgetFetcher(ledger, 1, 100);
   expect(ledger.free).toBe(127);
-  releaseDoubtful(ledger, 100 + DOUBT_MS);
+  releaseDoubtful(ledger, 100 + ORPHAN_MS);
   expect(ledger.free).toBe(128);
 });
 

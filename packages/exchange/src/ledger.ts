@@ -1,5 +1,5 @@
 import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX } from './limits.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, ORPHAN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -150,7 +150,7 @@ export function releaseDoubtful(ledger: Ledger, now: number): void {
   for (let piece = 0; piece < ledger.count; piece++) {
     const isOrphan = ledger.fetchers[piece] === NOBODY && hasPiece(ledger.landed, piece);
     if (!isOrphan || hasPiece(ledger.spread, piece)) continue;
-    if (now - (ledger.changedAt[piece] ?? 0) >= DOUBT_MS) release(ledger, piece);
+    if (now - (ledger.changedAt[piece] ?? 0) >= ORPHAN_MS) release(ledger, piece);
   }
 }
 

@@ -65,9 +65,11 @@ export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
+export const ORPHAN_MS = 2000;
+/** Between the landing of a piece and a complaint that counts, and between that and the one that frees it. */
 export const DOUBT_MS = 500;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
-export const UNSEEN_PIECES_MAX = 16;
+export const UNSEEN_PIECES_MAX = 8;
 /** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
 /** A home that takes over waits this long for those who hold leases. */

@@ -15,7 +15,7 @@ import {
 } from './origin-run.ts';
 import { findTransfer } from './transfers.ts';
 import { beginParole, endParole, isOnParole, judgePiece, judgeSuspect, keepPiece, tryNextSuspect } from './trust.ts';
-import { answerRequest, endUpload, expireOffers, noteDecline, offerSlots } from './upload.ts';
+import { answerRequest, endUpload, expireOffers, noteDecline, noteInFlight, offerSlots } from './upload.ts';
 import type { MemberDecision, MemberEvent, MemberId } from './words.ts';
 
 /** Takes in one event and says what is to be done. `now` in ms, never less than before. */
@@ -44,7 +44,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
       openLinks(member, 0);
       break;
     case 'have':
-      link.inFlight = event.inFlight;
+      noteInFlight(member, link, event.inFlight);
       noteHave(member, link, event.pieces);
       break;
     case 'lost':
@@ -57,7 +57,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
       noteDecline(member, link, event.inFlight);
       break;
     case 'asked':
-      link.inFlight = event.inFlight;
+      noteInFlight(member, link, event.inFlight);
       answerRequest(member, link, event.piece);
       break;
     case 'sent':

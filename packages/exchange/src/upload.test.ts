@@ -95,3 +95,11 @@ test('a link that is gone leaves its slots to others', () => {
   happen(member, 2, { kind: 'unlinked', link: 1 });
   expect([member.uploading, member.offers]).toEqual([0, 0]);
 });
+
+test('a link has no fewer transfers in flight than we send it, whatever it says', () => {
+  const member = seed();
+  link(member, 1);
+  for (const piece of [0, 1]) ask(member, 1, 1, piece);
+  happen(member, 2, { kind: 'have', link: 1, pieces: [], inFlight: 0 });
+  expect(member.links.get(1)?.inFlight).toBe(2);
+});

@@ -77,9 +77,14 @@ export function endUpload(member: Member, link: Link, piece: number): void {
 /** The link has no use for our offer. */
 export function noteDecline(member: Member, link: Link, inFlight: number): void {
   closeOffer(member, link);
-  link.inFlight = inFlight;
+  noteInFlight(member, link, inFlight);
   link.declined = link.isInsisted ? 'all' : 'offer';
   offerSlots(member);
+}
+
+/** The link says how many transfers it has in flight: no fewer than we know of. */
+export function noteInFlight(member: Member, link: Link, inFlight: number): void {
+  link.inFlight = Math.max(inFlight, member.uploads.get(link.member)?.length ?? 0);
 }
 
 /** Takes back offers that nobody answered. */
