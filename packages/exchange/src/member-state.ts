@@ -36,15 +36,7 @@ export interface Transfer {
 }
 
 /** A member's side of one blob. Changed by its steps alone. */
-export interface Member {
-  readonly self: MemberId;
-  readonly plan: PiecePlan;
-  readonly homes: readonly MemberId[];
-  readonly zone: string | undefined;
-  readonly uplinkBytesPerSecond: number;
-  readonly standing: Standing;
-  readonly random: () => number;
-
+export interface Member extends Omit<MemberParts, 'held' | 'sealed'> {
   now: number;
   tickAt: number;
   decisions: MemberDecision[];

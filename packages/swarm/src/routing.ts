@@ -26,6 +26,7 @@ interface RoutingTable {
 const KEYS_KEPT_MAX = 8192;
 
 export function routingOf(node: SwarmNode): Routing {
+  // There at run time; the published type does not name it.
   const { routingTable } = node.services.dht as unknown as { readonly routingTable: RoutingTable };
   const self = node.peerId.toString();
   const places = new Map<string, Buffer>();
