@@ -31,6 +31,11 @@ export interface Draft extends AsyncDisposable {
   seal(signal: AbortSignal): Promise<boolean>;
   /** Forgets pieces that proved wrong. Readers that were given any of their bytes fail with `blob_corrupt`. */
   drop(pieces: readonly number[]): Promise<void>;
+  /**
+   * Copies bytes of a piece that is here from `offset` of the blob on, for other members: they prove the digest themselves.
+   * Throws `blob_lost` when the disk no longer has what it had.
+   */
+  readPiece(into: Buffer, offset: number): Promise<number>;
   /** A reader that follows the draft as it fills, and goes on through the sealing. */
   follow(source: Source): OpenBlob;
   /** The pieces that readers wait for, and for how long already. */
@@ -55,6 +60,8 @@ export interface BlobStore extends AsyncDisposable {
   draft(digest: Digest, size: number): Promise<Draft | undefined>;
   /** Keeps a small blob whose bytes are at hand and proven. False when the disk cannot take it. */
   put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
+  /** The BLAKE3 hashes of a sealed blob's blocks, 32 bytes each, in order. Undefined when it is not here. */
+  blockHashes(digest: Digest): Promise<Buffer | undefined>;
   /** The size of a sealed blob, without touching it. */
   sizeOf(digest: Digest): number | undefined;
   list(): readonly HeldBlob[];

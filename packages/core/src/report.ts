@@ -50,6 +50,18 @@ export type Happening =
     }
   | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }
+  | { readonly kind: 'lease'; readonly outcome: 'granted' | 'landed' | 'withdrawn' | 'refused' | 'failed' }
+  | { readonly kind: 'piece_rejected'; readonly reason: 'hash' | 'attestation'; readonly member: string; readonly digest: Digest }
+  | { readonly kind: 'quarantined'; readonly member: string; readonly why: 'lie' | 'misses'; readonly ms: number }
+  | { readonly kind: 'announced'; readonly blobs: number }
+  | { readonly kind: 'lookup'; readonly seconds: number; readonly holders: number }
+  | {
+      readonly kind: 'link';
+      readonly state: 'opened' | 'ended' | 'refused';
+      /** The member, or the address of one that did not prove itself. */
+      readonly member: string;
+      readonly reason: string | undefined;
+    }
   | { readonly kind: 'store_state'; readonly passThrough: string | undefined }
   | { readonly kind: 'error'; readonly where: string; readonly problem: string };
 
