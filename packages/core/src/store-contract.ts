@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { blake3 } from '@napi-rs/blake-hash';
 import { expect, test } from 'vitest';
 import type { BlobStore, Draft, OpenBlob } from './blob.ts';
 import { type Digest, digestOf, hashLike, sha256 } from './digest.ts';
 import { isFailure } from './failure.ts';
-import { pieceSpan } from './pieces.ts';
+import { BLOCK_BYTES, pieceSpan } from './pieces.ts';
 
 const SIZE = 1_200_000;
 const never: AbortSignal = new AbortController().signal;
@@ -117,6 +118,30 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     await expect(given).rejects.toThrow('given up');
     await writePiece(draft, 0, bytes);
     expect(await other).toBe(10);
+  });
+
+  test(`${name}: a piece of a draft can be read for others before the digest is proven, the last one too`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    const last = draft.plan.count - 1;
+    const { start } = pieceSpan(draft.plan, last);
+    await writePiece(draft, last, bytes);
+    const into = Buffer.alloc(BLOCK_BYTES);
+    const count = await draft.readPiece(into, start);
+    expect(into.subarray(0, count).equals(bytes.subarray(start, start + count))).toBe(true);
+    expect(count).toBe(Math.min(BLOCK_BYTES, SIZE - start));
+    await expect(draft.readPiece(into, 0)).rejects.toSatisfy((error) => isFailure(error, 'blob_lost'));
+  });
+
+  test(`${name}: the hashes of a sealed blob's blocks are known, and of no other`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    expect(await store.blockHashes(digest)).toBeUndefined();
+    await store.put(digest, bytes);
+    const hashes = await present(store.blockHashes(digest));
+    expect(hashes.length).toBe(32 * Math.ceil(SIZE / BLOCK_BYTES));
+    expect(hashes.subarray(32, 64).equals(blake3(bytes.subarray(BLOCK_BYTES, 2 * BLOCK_BYTES)))).toBe(true);
   });
 
   test(`${name}: one digest has one draft, and no second size`, async () => {

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
-import { type Draft, type PiecePlan, pieceSpan } from '@drayage/core';
-import { firstBadBlock, hashBlocks } from './blocks.ts';
-import { startHash } from './draft-hash.ts';
+import { type Draft, Failure, type PiecePlan, pieceAt, pieceSpan, shortOf } from '@drayage/core';
+import { checkedReader, firstBadBlock, hashBlocks } from './blocks.ts';
+import { losePiece, startHash } from './draft-hash.ts';
 import { type DraftMap, hashSpan, writeRecord } from './draft-map.ts';
 import { followDraft } from './draft-reader.ts';
 import {
@@ -60,6 +60,17 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     hash.catchUp();
   }
 
+  const readFile = checkedReader({ handle: state.data, size: state.plan.size, hashes: state.map.hashes });
+  async function readPiece(into: Buffer, offset: number): Promise<number> {
+    const piece = pieceAt(state.plan, offset);
+    if (has(state, piece)) {
+      const result = await readFile(into, offset, pieceSpan(state.plan, piece).end);
+      if (result.ok) return result.bytes;
+      if (!state.proven) losePiece(state, piece);
+    }
+    throw new Failure('blob_lost', `piece ${piece} of ${shortOf(state.digest)} is not here`);
+  }
+
   const hold = (): Draft => ({
     digest: state.digest,
     plan: state.plan,
@@ -70,6 +81,7 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     write,
     seal,
     drop,
+    readPiece,
     follow: (source) => followDraft(state, source, holdOnce()),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
     begin() {
