@@ -1,6 +1,7 @@
-import { decodeDigest, decodeHave, FRAME, type FrameHead } from './frame.ts';
+import { FRAME, type FrameHead } from './frame.ts';
 import type { Inside } from './link.ts';
 import type { FrameSink } from './parser.ts';
+import { decodeOpen, decodePieces } from './payload.ts';
 import type { LinkHandlers } from './types.ts';
 
 /** Checks what the other side says against what was said before, and tells the handlers. */
@@ -15,10 +16,10 @@ export function sinkOf(inside: Inside, handlers: LinkHandlers): FrameSink {
       if (head.type !== FRAME.ping && head.type !== FRAME.pong) life.worked();
       hear[head.type]?.(head, payload);
     },
-    chunk(head, hash) {
+    chunk(head, attestation) {
       if (signal.aborted) return undefined;
       life.worked();
-      asked.chunk(head, hash);
+      asked.chunk(head, attestation);
       return download?.take(head.length, signal);
     },
     bytes(bytes) {
@@ -42,9 +43,9 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
   };
   return {
     [FRAME.open]({ channel }, payload) {
-      const digest = decodeDigest(payload);
+      const { digest, terms } = decodeOpen(payload);
       owed.open(channel);
-      handlers.opened(channel, digest);
+      handlers.opened(channel, digest, terms);
     },
     [FRAME.close]({ channel }) {
       for (const piece of owed.close(channel)) callOff(channel, piece);
@@ -52,7 +53,19 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
     },
     [FRAME.have](head, payload) {
       owed.check(head.channel);
-      handlers.has(head.channel, decodeHave(head, payload));
+      handlers.has(head.channel, decodePieces(head, payload), head.offset);
+    },
+    [FRAME.lost](head, payload) {
+      owed.check(head.channel);
+      handlers.lost(head.channel, decodePieces(head, payload));
+    },
+    [FRAME.offer]({ channel, extra }) {
+      owed.check(channel);
+      handlers.offered(channel, extra === 1);
+    },
+    [FRAME.decline]({ channel, extra }) {
+      owed.check(channel);
+      handlers.declined(channel, extra);
     },
     [FRAME.want]({ channel, piece, extra }) {
       owed.want(channel, piece);
