@@ -1,23 +1,30 @@
-import { FRAME, type FrameHead } from './frame.ts';
+import { openAllowance } from './allowance.ts';
+import { FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
 import type { Inside } from './link.ts';
 import type { FrameSink } from './parser.ts';
-import { decodeOpen, decodePieces } from './payload.ts';
+import { decodeOpen, decodePieces, talkOf } from './payload.ts';
 import type { LinkHandlers } from './types.ts';
+
+/** A chunk that brings less is talk: a piece can be cut into millions of them. */
+const USEFUL_CHUNK_BYTES = 4096;
 
 /** Checks what the other side says against what was said before, and tells the handlers. */
 export function sinkOf(inside: Inside, handlers: LinkHandlers): FrameSink {
   const { parts, asked, life, signal } = inside;
   const { download } = parts;
   const hear = hearingOf(inside, handlers);
+  const spend = openAllowance(parts.limits, () => performance.now());
   return {
     frame(head, payload) {
       if (signal.aborted) return;
+      spend(talkOf(head));
       life.heard(payload.length);
       if (head.type !== FRAME.ping && head.type !== FRAME.pong) life.worked();
       hear[head.type]?.(head, payload);
     },
     chunk(head, attestation) {
       if (signal.aborted) return undefined;
+      if (head.length < USEFUL_CHUNK_BYTES) spend(HEAD_BYTES);
       life.worked();
       asked.chunk(head, attestation);
       return download?.take(head.length, signal);

@@ -1,6 +1,15 @@
 import type { Digest } from '@drayage/core';
 import { isZone } from '../contact.ts';
-import { encodeFrame, FRAME, type FrameHead, HAVE_BYTES_MAX, malformed, PIECES_MAX, UPLINK_BYTES } from './frame.ts';
+import {
+  encodeFrame,
+  FRAME,
+  type FrameHead,
+  HAVE_BYTES_MAX,
+  HEAD_BYTES,
+  malformed,
+  PIECES_MAX,
+  UPLINK_BYTES,
+} from './frame.ts';
 import type { OpenTerms } from './types.ts';
 
 /** What a digest begins with on the wire. */
@@ -94,6 +103,12 @@ export function decodePieces({ extra, piece }: FrameHead, payload: Buffer): Iter
   for (let at = 0; at < payload.length; at += 4)
     if (payload.readUInt32BE(at) >= PIECES_MAX) throw malformed('a list with a piece out of bounds');
   return piecesOfList(payload);
+}
+
+/** How much talk a frame without a chunk is, in bytes: those of a bitmap count more, for the pieces that each can name. */
+export function talkOf({ type, extra, length }: FrameHead): number {
+  const isBitmap = (type === FRAME.have || type === FRAME.lost) && extra === BITMAP;
+  return HEAD_BYTES + (isBitmap ? length * 8 : length);
 }
 
 function* piecesOfBitmap(first: number, bitmap: Buffer): Generator<number> {

@@ -140,8 +140,46 @@ test('a member that says nothing any more is found out', async () => {
   await closed(rogue);
 });
 
+test.each([
+  ['offers', OFFER],
+  ['declines', encodeFrame({ type: FRAME.decline })],
+  ['news of nothing', encodeFrame({ type: FRAME.have, extra: 1 })],
+  ['news of the same pieces', encodeFrame({ type: FRAME.have }, Buffer.alloc(HAVE_BYTES_MAX, 0xff))],
+  ['losses', encodeFrame({ type: FRAME.lost }, Buffer.of(1))],
+  ['wants called off', Buffer.concat([WANT, encodeFrame({ type: FRAME.cancel })])],
+  ['channels opened and closed', Buffer.concat([encodeFrame({ type: FRAME.close }), OPEN])],
+  ['pings', encodeFrame({ type: FRAME.ping })],
+])('a flood of %s ends the link, and only that', async (_what, words) => {
+  await using member = await fakeMember({ limits: { talkBytesMax: 128 * 1024, talkBytesPerSecond: 1024 } });
+  await using honest = await fakeMember();
+  const healthy = await honest.dial(member);
+  const rogue = await rogueMember(member);
+  rogue.write(OPEN);
+  const flood = Buffer.concat(Array.from({ length: Math.ceil(32_768 / words.length) }, () => words));
+  rogue.resume();
+  while (!rogue.destroyed) await new Promise<void>((resolve) => rogue.write(flood, () => resolve()));
+  await ended(member, 'excess');
+  expect(healthy.isOpen()).toBe(true);
+});
+
+test('a piece that comes byte by byte is a flood too, and one in useful parts is not', async () => {
+  await using member = await fakeMember({ limits: { talkBytesMax: 64 * HEAD_BYTES, talkBytesPerSecond: 1 } });
+  const kept = gather(member);
+  const rogue = await rogueMember(member);
+  const [link] = member.told.links;
+  if (!link) throw new Error('no link');
+  const length = 128 * 4096;
+  const channel = openChannel(link);
+  for (const piece of [0, 1]) link.want({ channel, piece, length, inFlight: 0 });
+  for (let offset = 0; offset < length; offset += 4096) rogue.write(chunk(0, offset, 4096));
+  await member.told.line('whole 0 0');
+  rogue.write(Buffer.concat(Array.from({ length: 65 }, (_, offset) => chunk(1, offset, 1))));
+  await ended(member, 'excess');
+  expect(kept.get(1)).toHaveLength(64);
+});
+
 test('a member that asks without ever reading the answers is cut off before they fill the memory', async () => {
-  await using member = await fakeMember();
+  await using member = await fakeMember({ limits: { talkBytesMax: Number.POSITIVE_INFINITY } });
   const rogue = await rogueMember(member);
   const pings = Buffer.concat(Array.from({ length: 4096 }, () => encodeFrame({ type: FRAME.ping })));
   while (!rogue.destroyed) await new Promise<void>((resolve) => rogue.write(pings, () => resolve()));

@@ -141,8 +141,17 @@ export interface LinkLimits {
   /** How long the other side may take nothing of what is sent. */
   readonly stuckMs: number;
   readonly idleMs: number;
+  /** Bytes of frames that carry no piece, which the other side may send at once, and then per second. */
+  readonly talkBytesMax: number;
+  readonly talkBytesPerSecond: number;
 }
 
+const KIB = 1024;
+
+/**
+ * Talk is some 100 KiB/s where pieces fill 10 Gbit/s, and may have piled up for as long as a link lives that is not
+ * read. At this bound, hearing it costs 4 % of a processor.
+ */
 export const LINK_LIMITS: LinkLimits = {
   handshakeMs: 3000,
   lookEveryMs: 1000,
@@ -150,6 +159,8 @@ export const LINK_LIMITS: LinkLimits = {
   silentMs: 9000,
   stuckMs: 30_000,
   idleMs: 120_000,
+  talkBytesMax: 2048 * KIB,
+  talkBytesPerSecond: 512 * KIB,
 };
 
 export type LinkEvent =
