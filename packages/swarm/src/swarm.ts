@@ -1,22 +1,16 @@
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import { type BlobStore, type Digest, describe, type Fill, matches, type Rate, type Report, rateOf } from '@drayage/core';
-import { newStanding } from '@drayage/exchange';
-import { peerIdFromString } from '@libp2p/peer-id';
+import { type BlobStore, Failure, type Fill, type Report, rateOf } from '@drayage/core';
+import type { Ed25519PrivateKey } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { formatHostPort, reachableAt } from './addresses.ts';
 import type { Contact } from './contact.ts';
-import { type Answerer, type Control, startControl } from './control.ts';
-import { type Directory, openDirectory } from './directory.ts';
-import { attestations } from './fill/attestation.ts';
-import { pieceBuffers } from './fill/buffers.ts';
-import { type Desk, openDesk } from './fill/desk.ts';
+import { type Control, startControl } from './control.ts';
+import { openDirectory } from './directory.ts';
+import { openExchange } from './fill/exchange.ts';
 import { swarmFill } from './fill/fill.ts';
-import { openHomeLine } from './fill/home-line.ts';
-import { openMesh } from './fill/mesh.ts';
-import { type Shared } from './fill/part.ts';
-import { keepParts, type Parts } from './fill/parts.ts';
-import { openRoll } from './fill/roll.ts';
+import { keepMarks } from './fill/marks.ts';
+import { type Mesh, type MeshParts, openMesh } from './fill/mesh.ts';
 import { fetchSmall, smallAnswerer } from './fill/small.ts';
-import { keepStories } from './fill/story.ts';
 import { loadIdentity } from './identity.ts';
 import { type HostPort, type JoinTarget, systemResolver } from './join.ts';
 import { startJoining } from './joining.ts';
@@ -25,13 +19,10 @@ import { DOOR_LIMITS } from './link/door.ts';
 import { linkIdentity } from './link/identity.ts';
 import { listenForLinks } from './link/listen.ts';
 import { LINK_LIMITS } from './link/types.ts';
+import { listMembers } from './member-list.ts';
 import { startNode } from './node.ts';
 import { routingOf } from './routing.ts';
-import type { MemberStatus, Swarm } from './types.ts';
-
-/** Sealed blobs are told to the directory together, after this long. */
-const ANNOUNCE_EVERY_MS = 50;
-const LINK_ADDRESSES_MAX = 8;
+import type { Swarm } from './types.ts';
 
 export interface SwarmParts {
   /** Where identity and known members are kept. */
@@ -60,7 +51,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   stack.defer(() => node.stop());
   const member = node.peerId.toString();
   const routing = routingOf(node);
-  const marks = keepMarks();
+  const marks = keepMarks(Date.now);
 
   // Who links with us asks for parts, parts ask for links: each finds the other when it is needed.
   const mesh = openMesh({
@@ -72,7 +63,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   });
   stack.use(mesh);
   const links = await listenOn(parts.linkListen, mesh, stack);
-  const self: Contact = { member, zone: parts.zone, links: reachableAt(parts, links) };
+  const self: Contact = { member, zone: parts.zone, links: reachableAt(links, parts.advertise) };
 
   const directory = openDirectory({ self, routing, control: () => control, report, now: Date.now, random: Math.random });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
@@ -89,8 +80,8 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   return {
     member,
     addresses: {
-      swarm: node.getMultiaddrs().map((address) => `${address.nodeAddress().address}:${address.nodeAddress().port}`),
-      links: self.links.map(({ host, port }) => formatHostPort(host, port)),
+      swarm: node.getMultiaddrs().map((address) => hostPortOf(address)).map(formatHostPort),
+      links: self.links.map(formatHostPort),
     },
     fill: swarmFill({
       ...{ originFill: parts.originFill, stories: exchange.stories, report },
@@ -103,13 +94,17 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     },
     announce: (digest) => void directory.announce([digest], stop.signal).catch(() => undefined),
     withdraw: (digest) => void directory.withdraw([digest], stop.signal).catch(() => undefined),
-    members: () => membersOf({ mesh, marks, roll: exchange.roll, self, connected: () => node.getPeers().map(String) }),
+    members: () =>
+      listMembers({ mesh, marks, contactOf: exchange.roll.contactOf, connected: node.getPeers().map(String) }),
     explain: exchange.stories.of,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
 }
 
-async function linkOptions({ keys, uploadRate, downloadRate }: SwarmParts, identity: Ed25519PrivateKey) {
+async function linkOptions(
+  { keys, uploadRate, downloadRate }: SwarmParts,
+  identity: Ed25519PrivateKey,
+): Promise<MeshParts['links']> {
   const rate = (bytesPerSecond: number | undefined) =>
     bytesPerSecond === undefined ? undefined : rateOf(bytesPerSecond, () => performance.now());
   return {
@@ -132,10 +127,16 @@ async function listenOn(
       const listener = await listenForLinks({ ...linkParts, host, port, admits, doorLimits: DOOR_LIMITS });
       listening.push(stack.use(listener));
     } catch (error) {
-      throw new Failure('options_invalid', `links cannot be accepted on ${formatHostPort(host, port)}`, {
+      throw new Failure('options_invalid', `links cannot be accepted on ${formatHostPort({ host, port })}`, {
         cause: error,
       });
     }
   }
   return listening;
+}
+
+/** Of `/ip4/10.0.0.1/tcp/5052/…`. */
+function hostPortOf(address: Multiaddr): HostPort {
+  const [, , host = '', , port] = address.toString().split('/');
+  return { host, port: Number(port) };
 }

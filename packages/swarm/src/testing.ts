@@ -1,1 +1,2 @@
 export { type FakeMember, fakeMember } from './link/fake-member.ts';
+export type { Link } from './link/types.ts';

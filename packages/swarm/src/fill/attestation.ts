@@ -3,12 +3,10 @@ import type { Digest } from '@drayage/core';
 import { publicKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import { peerIdFromPublicKey } from '@libp2p/peer-id';
+import { ATTESTATION_BYTES } from '../link/types.ts';
 
 const HASH_BYTES = 32;
 const KEY_BYTES = 32;
-const SIGNATURE_BYTES = 64;
-/** What leads a piece on a link: its hash, the key of the member who stands for it, and that member's signature. */
-export const ATTESTATION_BYTES: number = HASH_BYTES + KEY_BYTES + SIGNATURE_BYTES;
 const AUTHORS_KEPT_MAX = 4096;
 /** What DER says before the 32 bytes of an Ed25519 key. */
 const PRIVATE_LEAD = Buffer.from('302e020100300506032b657004220420', 'hex');

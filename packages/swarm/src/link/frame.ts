@@ -60,7 +60,7 @@ const OF_PIECE: Rule = { ...ON_CHANNEL, piece: PIECES_MAX - 1 };
 
 /** HELLO is missing: it is read before there are frames, and never again. */
 const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
-  [FRAME.open, { ...ON_CHANNEL, lengths: [33 + UPLINK_BYTES, 65 + UPLINK_BYTES + ZONE_BYTES_MAX] }],
+  [FRAME.open, { ...ON_CHANNEL, extra: 1, lengths: [33 + UPLINK_BYTES, 65 + UPLINK_BYTES + ZONE_BYTES_MAX] }],
   [FRAME.close, ON_CHANNEL],
   [FRAME.have, { ...OF_PIECE, extra: 1, offset: IN_FLIGHT_SAID_MAX, lengths: [0, HAVE_BYTES_MAX] }],
   [FRAME.lost, { ...OF_PIECE, extra: 1, lengths: [1, HAVE_BYTES_MAX] }],

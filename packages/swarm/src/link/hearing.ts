@@ -49,10 +49,10 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
     handlers.cancelled(channel, piece);
   };
   return {
-    [FRAME.open]({ channel }, payload) {
+    [FRAME.open]({ channel, extra }, payload) {
       const { digest, terms } = decodeOpen(payload);
       owed.open(channel);
-      handlers.opened(channel, digest, terms);
+      handlers.opened(channel, digest, extra === 1 ? { ...terms, isAnswer: true } : terms);
     },
     [FRAME.close]({ channel }) {
       for (const piece of owed.close(channel)) callOff(channel, piece);

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Rate } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { WANTS_MAX } from './asked.ts';
 import { fakeMember, linked } from './fake-member.ts';
 import { attestationOf, gather, openChannel, outgoing, serve } from './fake-pieces.ts';
 import { CHANNELS_MAX, CHUNK_BYTES_MAX } from './frame.ts';
-import type { Link, Rate } from './types.ts';
+import type { Link } from './types.ts';
 
 const MIB = 1024 * 1024;
 const PIECES = [randomBytes(4 * MIB), randomBytes(300_001), randomBytes(1)];

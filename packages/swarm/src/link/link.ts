@@ -117,7 +117,7 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
       let channel = 0;
       while (channels.has(channel) || asked.isInUse(channel)) channel += 1;
       if (channel >= CHANNELS_MAX || signal.aborted) return undefined;
-      say({ type: FRAME.open, channel }, encodeOpen(digest, terms));
+      say({ type: FRAME.open, channel, extra: terms.isAnswer ? 1 : 0 }, encodeOpen(digest, terms));
       channels.add(channel);
       return channel;
     },

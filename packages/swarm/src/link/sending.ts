@@ -1,5 +1,6 @@
+import type { Rate } from '@drayage/core';
 import { CHUNK_BYTES_MAX, FRAME, HEAD_BYTES, keyOf, writeHead } from './frame.ts';
-import { ATTESTATION_BYTES, type Outgoing, type Rate } from './types.ts';
+import { ATTESTATION_BYTES, type Outgoing } from './types.ts';
 import type { Writer } from './writer.ts';
 
 /** The pieces that a link is sending, a chunk of each in turn. */

@@ -1,4 +1,4 @@
-import type { Digest } from '@drayage/core';
+import type { Digest, Rate } from '@drayage/core';
 import type { LinkIdentity } from './identity.ts';
 import type { Side } from './membership.ts';
 import type { LinkReason } from './reason.ts';
@@ -72,6 +72,8 @@ export interface OpenTerms {
   readonly zone: string | undefined;
   /** As measured, to the next KiB; 0 when it never was. */
   readonly uplinkBytesPerSecond: number;
+  /** It answers a channel that the other side opened, which may be closed by now. */
+  readonly isAnswer?: boolean;
 }
 
 export interface Want {
@@ -104,12 +106,6 @@ export interface Outgoing {
   readonly attestation: Buffer;
   /** Copies bytes of the piece from `offset` on into `into`, and says how many: at least one. */
   read(into: Buffer, offset: number): Promise<number>;
-}
-
-/** Tokens for bytes, shared by all links. */
-export interface Rate {
-  /** Resolves when so many bytes may pass; rejects when the signal aborts. */
-  take(bytes: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface LinkRates {
