@@ -1,4 +1,5 @@
 import { type Digest, describe, Failure, isFailure, parseDigest, type Report } from '@drayage/core';
+import type { Swarm } from '@drayage/swarm';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { heldImages } from './held-images.ts';
 import { type ImageParts, type ImageRequest, pullImage } from './pull-image.ts';
@@ -7,6 +8,8 @@ import { verifyStore } from './verify-store.ts';
 
 export interface ApiParts extends ImageParts {
   readonly status: () => object;
+  /** The other hosts; undefined for a host without a swarm. */
+  readonly swarm: Swarm | undefined;
   readonly report: Report;
 }
 
@@ -16,8 +19,9 @@ const REFERENCE_CHARS_MAX = 1024;
 
 /** The calls under /api. */
 export function addApi(app: FastifyInstance, streams: EventStreams, parts: ApiParts): void {
-  const { store, catalog, pulls, now } = parts;
+  const { store, catalog, pulls, swarm, now } = parts;
   app.get('/api/status', async () => parts.status());
+  app.get('/api/members', async () => ({ members: swarm?.members() ?? [] }));
   app.get('/api/pulls', async () => ({ pulls: pulls.list() }));
   app.get('/api/images', async () => ({
     images: await heldImages({ store, catalog }, AbortSignal.timeout(IMAGES_MS)),

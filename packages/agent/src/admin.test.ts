@@ -23,6 +23,7 @@ async function start(changes: Partial<AdminParts> = {}): Promise<Admin> {
     metrics: new Registry(),
     readiness: () => ({ isReady: true, checks: [{ name: 'store', isGood: true, detail: '1 blob' }] }),
     status: () => ({ version: '0' }),
+    swarm: undefined,
     report: () => {},
     store,
     catalog: { facts: () => undefined, tags: () => [] } as unknown as Catalog,

@@ -4,9 +4,11 @@ import { isDeepStrictEqual } from 'node:util';
 import { Failure, originFill, startPulls } from '@drayage/core';
 import { type Policies, policies, startEndpoint, startOrigins } from '@drayage/registry';
 import { openStore } from '@drayage/store';
+import type { Swarm } from '@drayage/swarm';
 import type pino from 'pino';
 import { type AdminAddress, formatAddress } from './address.ts';
 import { startAdmin } from './admin.ts';
+import { agentStatus } from './agent-status.ts';
 import type { Config } from './config.ts';
 import { reportTo } from './events.ts';
 import { makeMetrics } from './metrics.ts';
@@ -40,7 +42,9 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
 
   await makeFolder(config.data);
   const store = parts.use(await openStore({ root: config.data, quotaBytes: config.cacheBytes, report }));
-  metrics.measure({ store });
+  // Hosts do not meet yet; what shows them is ready.
+  const swarm: Swarm | undefined = undefined;
+  metrics.measure({ store, swarm });
   const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
   const pulls = parts.use(startPulls({ store, fill: originFill({ report }), report }));
@@ -48,7 +52,8 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   let rules = rulesOf(config);
   const livePolicies: Policies = { for: (repository) => rules.for(repository) };
   const { defaultOrigin } = config;
-  const shared = { origins, pulls, store, catalog: store.catalog, policies: livePolicies, defaultOrigin, report };
+  const held = { store, catalog: store.catalog, pulls, swarm };
+  const shared = { ...held, origins, policies: livePolicies, defaultOrigin, report };
   const endpoint = parts.use(await startEndpoint({ ...shared, listen: config.listen, hosts: [hostname()] }));
   const addresses = endpoint.addresses.map(formatAddress);
 
@@ -61,17 +66,18 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
       address: config.admin,
       metrics: metrics.registry,
       readiness: () => readiness(isDraining, store.status(), origins.status()),
-      status: () => ({
-        version,
-        uptimeSeconds: Math.round((now() - startedAt) / 1000),
-        isDraining,
-        endpoint: addresses,
-        admin: formatAddress(adminAddress),
-        data: config.data,
-        defaultOrigin,
-        store: store.status(),
-        origins: origins.status(),
-      }),
+      status: () => {
+        const uptimeMs = now() - startedAt;
+        return agentStatus({
+          ...shared,
+          version,
+          config,
+          endpoint: addresses,
+          admin: adminAddress,
+          isDraining,
+          uptimeMs,
+        });
+      },
     }),
   );
 

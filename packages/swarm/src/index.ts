@@ -11,3 +11,4 @@ export { listenForLinks } from './link/listen.ts';
 export type { Link, LinkHandlers, LinkParts } from './link/types.ts';
 export { type NodeParts, type SwarmNode, startNode } from './node.ts';
 export { type Routing, routingOf } from './routing.ts';
+export type { FillStory, MemberShare, MemberStatus, Swarm } from './types.ts';
