@@ -27,7 +27,7 @@ export interface AgentStatus {
 
 interface StatusParts {
   readonly version: string;
-  readonly config: Config;
+  readonly config: Pick<Config, 'data' | 'defaultOrigin'>;
   readonly endpoint: readonly string[];
   readonly admin: AdminAddress;
   readonly uptimeMs: number;

@@ -14,6 +14,7 @@ import { reportTo } from './events.ts';
 import { makeMetrics } from './metrics.ts';
 import { limited } from './rate.ts';
 import { readiness } from './readiness.ts';
+import { readSwarmKeys } from './swarm-keys.ts';
 
 export interface AgentParts {
   readonly log: pino.Logger;
@@ -40,6 +41,8 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const metrics = makeMetrics();
   const report = reportTo(log, metrics, now);
 
+  // Whatever is wrong with the key is told before anything is made or opened.
+  if (config.swarmKeyFile !== undefined) await readSwarmKeys(config.swarmKeyFile);
   await makeFolder(config.data);
   const store = parts.use(await openStore({ root: config.data, quotaBytes: config.cacheBytes, report }));
   // Hosts do not meet yet; what shows them is ready.
