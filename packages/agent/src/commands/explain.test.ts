@@ -44,4 +44,6 @@ test('programs get all of it, and an exit code when there is nothing', async () 
   expect(JSON.parse(out)).toMatchObject({ blobs: [{ digest, stories: [{ fromMembers: [{ pieces: 28 }] }] }] });
   const missing = await command(admin, 'explain', 'busybox:9');
   expect(missing).toMatchObject({ code: 1, err: expect.stringContaining('has not seen busybox:9') });
+  const failed = JSON.parse((await command(admin, 'explain', 'busybox:9', '--json')).out);
+  expect(failed).toMatchObject({ error: { code: 'manifest_unknown' } });
 });
