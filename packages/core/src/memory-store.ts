@@ -1,5 +1,5 @@
 import { blake3 } from '@napi-rs/blake-hash';
-import type { BlobStore, Draft, HeldBlob, OpenBlob, Source } from './blob.ts';
+import type { BlobReader, BlobStore, Draft, HeldBlob, OpenBlob } from './blob.ts';
 import { type Digest, matches } from './digest.ts';
 import { Failure } from './failure.ts';
 import { BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces } from './pieces.ts';
@@ -129,7 +129,7 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
       if (!state.present.has(piece)) throw new Failure('blob_lost', `piece ${piece} of ${digest} is not here`);
       return state.bytes.copy(into, 0, offset, pieceSpan(plan, piece).end);
     },
-    follow: (source) => follow(state, source),
+    follow: () => follow(state),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: Date.now() - since })),
     begin() {
       state.abandoned = undefined;
@@ -142,7 +142,7 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
   };
 }
 
-function follow(state: State, source: Source): OpenBlob {
+function follow(state: State): BlobReader {
   const { digest, plan } = state;
   const given: Reader = { from: Number.MAX_SAFE_INTEGER, to: 0, isSpoiled: false };
   state.readers.add(given);
@@ -150,7 +150,6 @@ function follow(state: State, source: Source): OpenBlob {
   return {
     digest,
     size: plan.size,
-    source,
     async read(into, offset, signal) {
       if (offset >= plan.size) return 0;
       const piece = pieceAt(plan, offset);

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { blake3 } from '@napi-rs/blake-hash';
 import { expect, test } from 'vitest';
-import type { BlobStore, Draft, OpenBlob } from './blob.ts';
+import type { BlobReader, BlobStore, Draft } from './blob.ts';
 import { type Digest, digestOf, hashLike, sha256 } from './digest.ts';
 import { isFailure } from './failure.ts';
 import { BLOCK_BYTES, pieceSpan } from './pieces.ts';
@@ -46,7 +46,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const reading = readFrom(reader, 0);
     for (const piece of [3, 1, 4, 0, 2]) await writePiece(draft, piece, bytes);
     expect(await store.open(digest)).toBeUndefined();
@@ -60,7 +60,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const { start } = pieceSpan(draft.plan, draft.plan.count - 1);
     for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, bytes);
     const last = reader.read(Buffer.alloc(SIZE), start, never);
@@ -73,7 +73,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using early = draft.follow('origin');
+    await using early = draft.follow();
     const wrong = Buffer.from(bytes);
     wrong[100] = (wrong[100] ?? 0) ^ 1;
     for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, wrong);
@@ -87,7 +87,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
 
     await writePiece(draft, 0, bytes);
     expect(await draft.seal(never)).toBe(true);
-    await using late = draft.follow('origin');
+    await using late = draft.follow();
     expect(await readFrom(late, 0)).toEqual(bytes);
   });
 
@@ -95,7 +95,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const waiting = reader.read(Buffer.alloc(10), 0, never);
     draft.fail(new Error('the origin is gone'));
     await expect(waiting).rejects.toThrow('the origin is gone');
@@ -110,7 +110,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const stop = new AbortController();
     const given = reader.read(Buffer.alloc(10), 0, stop.signal);
     const other = reader.read(Buffer.alloc(10), 0, never);
@@ -178,7 +178,7 @@ async function writePiece(draft: Draft, piece: number, bytes: Buffer): Promise<v
 }
 
 /** Everything from an offset on, as a client would read it. */
-export async function readFrom(blob: OpenBlob, from: number): Promise<Buffer> {
+export async function readFrom(blob: BlobReader, from: number): Promise<Buffer> {
   const into = Buffer.alloc(200_000);
   const parts: Buffer[] = [];
   for (let offset = from; ; ) {

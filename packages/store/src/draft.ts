@@ -82,7 +82,7 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     seal,
     drop,
     readPiece,
-    follow: (source) => followDraft(state, source, holdOnce()),
+    follow: () => followDraft(state, holdOnce()),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
     begin() {
       state.abandoned = undefined;

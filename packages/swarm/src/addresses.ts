@@ -12,7 +12,9 @@ export function reachableAt(listening: readonly HostPort[], advertise: string | 
     .flatMap(({ host, port }) => {
       if (advertise !== undefined) return [{ host: advertise, port }];
       if (!ANY.has(host)) return [{ host, port }];
-      return own.filter((address) => host === '::' || !address.includes(':')).map((address) => ({ host: address, port }));
+      return own
+        .filter((address) => host === '::' || !address.includes(':'))
+        .map((address) => ({ host: address, port }));
     })
     .slice(0, ADDRESSES_MAX);
 }

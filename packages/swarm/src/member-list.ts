@@ -1,7 +1,7 @@
+import { formatHostPort } from './addresses.ts';
 import type { Contact } from './contact.ts';
 import type { Marks } from './fill/marks.ts';
 import type { Mesh } from './fill/mesh.ts';
-import { formatHostPort } from './addresses.ts';
 import type { MemberStatus } from './types.ts';
 
 export interface MemberListParts {

@@ -41,7 +41,6 @@ export interface SwarmParts {
   readonly report: Report;
 }
 
-
 /** Joins the swarm, serves its members, and fills from them. */
 export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const { folder, store, report } = parts;
@@ -65,13 +64,27 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const links = await listenOn(parts.linkListen, mesh, stack);
   const self: Contact = { member, zone: parts.zone, links: reachableAt(links, parts.advertise) };
 
-  const directory = openDirectory({ self, routing, control: () => control, report, now: Date.now, random: Math.random });
+  const directory = openDirectory({
+    self,
+    routing,
+    control: () => control,
+    report,
+    now: Date.now,
+    random: Math.random,
+  });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
   const answerers = { ...directory.answerers, ...exchange.answerers, small: smallAnswerer(store) };
   const control: Control = stack.use(await startControl({ node, answerers, report, now: Date.now }));
   stack.use(exchange);
   stack.use(
-    startJoining({ node, routing, targets: parts.join, resolver: systemResolver, file: join(folder, 'members'), report }),
+    startJoining({
+      node,
+      routing,
+      targets: parts.join,
+      resolver: systemResolver,
+      file: join(folder, 'members'),
+      report,
+    }),
   );
 
   const stop = new AbortController();
@@ -80,7 +93,10 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   return {
     member,
     addresses: {
-      swarm: node.getMultiaddrs().map((address) => hostPortOf(address)).map(formatHostPort),
+      swarm: node
+        .getMultiaddrs()
+        .map((address) => hostPortOf(address))
+        .map(formatHostPort),
       links: self.links.map(formatHostPort),
     },
     fill: swarmFill({

@@ -1,10 +1,10 @@
 import { Failure, shortOf } from '@drayage/core';
-import type { MemberDecision, MemberId, Run } from '@drayage/exchange';
+import { listPieces, type MemberDecision, type MemberId, type Run } from '@drayage/exchange';
 import { type Downloads, takeDownloads } from './downloads.ts';
 import { corruptFrom, type Keeping, keepPieces } from './keeping.ts';
 import { keepNeighbours, type Neighbour, type Neighbours } from './neighbours.ts';
 import { fetchRun } from './origin-run.ts';
-import { type Inside, toldPieces } from './part.ts';
+import type { Inside } from './part-types.ts';
 import { type Patience, watchPatience } from './patience.ts';
 import { giveUploads, type Uploads } from './uploads.ts';
 
@@ -51,7 +51,7 @@ export function carrier(inside: Inside): Carrier {
     terms: () => ({ zone: shared.zone, uplinkBytesPerSecond: shared.uplinkBytesPerSecond }),
     listener: () => inside.listener(),
     greet({ link, own }) {
-      const pieces = toldPieces(inside.member());
+      const pieces = listPieces(inside.member().told);
       if (pieces.length > 0) link.have(own, pieces, 0);
     },
     gone: (id) => downloads.drop(id),

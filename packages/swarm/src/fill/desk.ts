@@ -53,92 +53,20 @@ interface Entry {
   timer: NodeJS.Timeout | undefined;
 }
 
-export function openDesk({ roll, holdersOf, tell, random, now }: DeskParts): Desk {
-  const entries = new Map<string, Promise<Entry>>();
-  const ready = new Map<string, Entry>();
-
-  /** A home knows at once who has the blob already, so that nobody is sent to the origin for it. */
-  async function begin(about: About, plan: PiecePlan): Promise<Entry> {
-    const holders = await holdersOf(about.digest);
-    const entry: Entry = { about, home: newHome({ plan, random }, now()), usedAt: now(), timer: undefined };
-    for (const contact of holders) step(entry, { kind: 'reported', member: roll.note(contact), report: holding(contact, plan) });
-    return entry;
-  }
-
-  async function entryOf(about: About): Promise<Entry> {
-    const key = keyOf(about);
-    const known = entries.get(key);
-    if (known) return await known;
-    const plan = planPieces(about.size);
-    const pieces = [...ready.values()].reduce((sum, { home }) => sum + home.plan.count, plan.count);
-    if (entries.size >= HOMES_MAX || pieces > PIECES_MAX) throw new Failure('unsupported', 'this home is full');
-    const starting = begin(about, plan);
-    entries.set(key, starting);
-    try {
-      const entry = await starting;
-      ready.set(key, entry);
-      return entry;
-    } catch (error) {
-      entries.delete(key);
-      throw error;
-    }
-  }
-
-  function step(entry: Entry, event: HomeEvent): HomeAnswer | undefined {
-    let answer: HomeAnswer | undefined;
-    for (const decision of stepHome(entry.home, now(), event)) {
-      if (decision.kind === 'answer') answer = decision.answer;
-      else void carryOut(entry, decision);
-    }
-    clearTimeout(entry.timer);
-    const isAtWork = entry.home.holders.size > 0;
-    entry.timer = setTimeout(() => tick(entry), isAtWork ? Math.max(1, entry.home.tickAt - now()) : IDLE_TICK_MS).unref();
-    return answer;
-  }
-
-  function tick(entry: Entry): void {
-    if (now() - entry.usedAt > QUIET_MS) forget(entry);
-    else step(entry, { kind: 'tick' });
-  }
-
-  function forget(entry: Entry): void {
-    clearTimeout(entry.timer);
-    entries.delete(keyOf(entry.about));
-    ready.delete(keyOf(entry.about));
-  }
-
-  async function carryOut(entry: Entry, decision: Exclude<HomeDecision, { kind: 'answer' }>): Promise<void> {
-    const member = decision.kind === 'withdraw' ? decision.from : decision.to;
-    const word: HomeWord = decision.kind === 'lease' ? { kind: 'lease', run: decision.run } : { kind: decision.kind };
-    try {
-      const hasProgress = await tell(member, entry.about, word);
-      if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
-    } catch (error) {
-      if (!isFailure(error)) throw error;
-      // Who cannot be told is not there; what it was to fetch, another fetches.
-      step(entry, { kind: 'left', member });
-    }
-  }
-
-  async function report(member: MemberId, about: About, report: MemberReport): Promise<HomeAnswer> {
-    const entry = await entryOf(about);
-    entry.usedAt = now();
-    const answer = step(entry, { kind: 'reported', member, report });
+export function openDesk(parts: DeskParts): Desk {
+  const { roll } = parts;
+  const shelf = keepHomes(parts);
+  const report: Desk['report'] = async (member, about, said) => {
+    const entry = await shelf.take(about);
+    const answer = shelf.step(entry, { kind: 'reported', member, report: said });
     if (!answer) throw new Error('a report without an answer');
     return answer;
-  }
-
-  const later = (about: About, event: HomeEvent) => {
-    const entry = ready.get(keyOf(about));
-    if (!entry) return;
-    entry.usedAt = now();
-    step(entry, event);
   };
   const landed: Desk['landed'] = (member, about, pieces) => {
-    for (const piece of pieces) later(about, { kind: 'landed', member, piece });
+    for (const piece of pieces) shelf.stepKnown(about, { kind: 'landed', member, piece });
   };
   const returned: Desk['returned'] = (member, about, isRefused) =>
-    later(about, { kind: 'returned', member, isRefused });
+    shelf.stepKnown(about, { kind: 'returned', member, isRefused });
 
   return {
     report,
@@ -159,6 +87,88 @@ export function openDesk({ roll, holdersOf, tell, random, now }: DeskParts): Des
         const { isRefused } = body as { readonly isRefused?: unknown };
         returned(roll.idOf(member), decodeAbout(body), isRefused === true);
       },
+    },
+    [Symbol.dispose]: () => shelf[Symbol.dispose](),
+  };
+}
+
+/** The homes kept here, each with its clock. */
+interface Homes extends Disposable {
+  /** The home of a blob, made when there is none. Throws `unsupported` when there are too many. */
+  take(about: About): Promise<Entry>;
+  step(entry: Entry, event: HomeEvent): HomeAnswer | undefined;
+  /** For what makes sense only where something is known. */
+  stepKnown(about: About, event: HomeEvent): void;
+}
+
+function keepHomes({ roll, holdersOf, tell, random, now }: DeskParts): Homes {
+  const starting = new Map<string, Promise<Entry>>();
+  const ready = new Map<string, Entry>();
+
+  /** A home knows at once who has the blob already, so that nobody is sent to the origin for it. */
+  async function begin(about: About, plan: PiecePlan): Promise<Entry> {
+    const holders = await holdersOf(about.digest);
+    const entry: Entry = { about, home: newHome({ plan, random }, now()), usedAt: now(), timer: undefined };
+    ready.set(keyOf(about), entry);
+    for (const contact of holders)
+      step(entry, { kind: 'reported', member: roll.note(contact), report: holding(contact, plan) });
+    return entry;
+  }
+
+  async function take(about: About): Promise<Entry> {
+    const key = keyOf(about);
+    const known = ready.get(key);
+    if (known) {
+      known.usedAt = now();
+      return known;
+    }
+    const plan = planPieces(about.size);
+    const pieces = ready.values().reduce((sum, { home }) => sum + home.plan.count, plan.count);
+    const count = ready.size + starting.size;
+    if (count >= HOMES_MAX || pieces > PIECES_MAX) throw new Failure('unsupported', 'this home is full');
+    const begun = starting.get(key) ?? begin(about, plan).finally(() => starting.delete(key));
+    starting.set(key, begun);
+    return await begun;
+  }
+
+  function step(entry: Entry, event: HomeEvent): HomeAnswer | undefined {
+    let answer: HomeAnswer | undefined;
+    for (const decision of stepHome(entry.home, now(), event)) {
+      if (decision.kind === 'answer') answer = decision.answer;
+      else void carryOut(entry, decision);
+    }
+    clearTimeout(entry.timer);
+    const waitMs = entry.home.holders.size > 0 ? Math.max(1, entry.home.tickAt - now()) : IDLE_TICK_MS;
+    entry.timer = setTimeout(tick, waitMs, entry).unref();
+    return answer;
+  }
+
+  function tick(entry: Entry): void {
+    if (now() - entry.usedAt > QUIET_MS) ready.delete(keyOf(entry.about));
+    else step(entry, { kind: 'tick' });
+  }
+
+  async function carryOut(entry: Entry, decision: Exclude<HomeDecision, { kind: 'answer' }>): Promise<void> {
+    const member = decision.kind === 'withdraw' ? decision.from : decision.to;
+    const word: HomeWord = decision.kind === 'lease' ? { kind: 'lease', run: decision.run } : { kind: decision.kind };
+    try {
+      const hasProgress = await tell(member, entry.about, word);
+      if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
+    } catch (error) {
+      if (!isFailure(error)) throw error;
+      // Who cannot be told is not there; what it was to fetch, another fetches.
+      step(entry, { kind: 'left', member });
+    }
+  }
+
+  return {
+    take,
+    step,
+    stepKnown(about, event) {
+      const entry = ready.get(keyOf(about));
+      if (!entry) return;
+      entry.usedAt = now();
+      step(entry, event);
     },
     [Symbol.dispose]() {
       for (const entry of ready.values()) clearTimeout(entry.timer);

@@ -1,4 +1,4 @@
-import { type BlobStore, type Digest, type Report } from '@drayage/core';
+import type { BlobStore, Digest, Report } from '@drayage/core';
 import { newStanding } from '@drayage/exchange';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Contact } from '../contact.ts';
@@ -10,7 +10,7 @@ import { openDesk } from './desk.ts';
 import { openHomeLine } from './home-line.ts';
 import type { Marks } from './marks.ts';
 import type { Mesh } from './mesh.ts';
-import type { Shared } from './part.ts';
+import type { Shared } from './part-types.ts';
 import { keepParts, type Parts } from './parts.ts';
 import { openRoll, type Roll } from './roll.ts';
 import { keepStories, type Stories } from './story.ts';

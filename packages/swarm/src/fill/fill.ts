@@ -1,5 +1,5 @@
-import { type Fill, type FillJob, describe, isFailure, type Report } from '@drayage/core';
-import type { Filling, Part } from './part.ts';
+import { describe, type Fill, type FillJob, isFailure, type Report } from '@drayage/core';
+import type { Filling, Part } from './part-types.ts';
 import type { Stories, Telling } from './story.ts';
 
 export interface SwarmFillParts {

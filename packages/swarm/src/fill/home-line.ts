@@ -5,7 +5,7 @@ import { type Contact, parseContact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 import type { Desk, HomeWord } from './desk.ts';
 import { type About, decodeAbout, decodeRun, encodeReport } from './home-messages.ts';
-import type { Part } from './part.ts';
+import type { Part } from './part-types.ts';
 import type { Roll } from './roll.ts';
 
 /** News of landed pieces waits this long for more of it. */

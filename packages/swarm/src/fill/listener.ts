@@ -1,6 +1,6 @@
 import type { Carrier } from './carrier.ts';
 import type { Listener } from './mesh.ts';
-import type { Inside } from './part.ts';
+import type { Inside } from './part-types.ts';
 
 /** Turns what links say of one blob into events of its exchange. */
 export function listenerOf({ plan, step }: Inside, { neighbours, downloads }: Carrier): Listener {

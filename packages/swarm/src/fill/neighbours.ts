@@ -1,7 +1,7 @@
 import type { Digest } from '@drayage/core';
 import type { MemberEvent, MemberId } from '@drayage/exchange';
 import type { Link, OpenTerms } from '../link/types.ts';
-import type { Mesh, Listener } from './mesh.ts';
+import type { Listener, Mesh } from './mesh.ts';
 import type { Roll } from './roll.ts';
 
 /** A member that does not answer an opened channel within this time has no use for us. */

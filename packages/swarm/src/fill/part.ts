@@ -1,90 +1,18 @@
-import type { BlobStore, Digest, Draft, PiecePlan, Remote, Report } from '@drayage/core';
 import {
   addPiece,
   emptyBitmap,
-  listPieces,
   type Member,
   type MemberEvent,
-  type MemberId,
   newMember,
   nextDue,
-  type Run,
-  type Standing,
   stepMember,
 } from '@drayage/exchange';
-import type { Attestations } from './attestation.ts';
-import type { Buffers } from './buffers.ts';
 import { carrier } from './carrier.ts';
-import type { HomeLine } from './home-line.ts';
 import { listenerOf } from './listener.ts';
-import type { Listener, Mesh } from './mesh.ts';
-import type { Roll } from './roll.ts';
-import type { Telling } from './story.ts';
+import type { Inside, Part, PartParts } from './part-types.ts';
 
 /** A sealed blob that nobody asks for pieces of is left alone after this long. */
 const LINGER_MS = 30_000;
-
-/** What all blobs of a host share. */
-export interface Shared {
-  readonly store: BlobStore;
-  readonly mesh: Mesh;
-  readonly roll: Roll;
-  readonly buffers: Buffers;
-  readonly attestations: Attestations;
-  readonly standing: Standing;
-  readonly line: HomeLine;
-  readonly zone: string | undefined;
-  /** 0 when it is not known. */
-  readonly uplinkBytesPerSecond: number;
-  readonly random: () => number;
-  /** Monotonic, in ms. */
-  readonly now: () => number;
-  readonly report: Report;
-  readonly quarantined: (member: string, ms: number, why: 'lie' | 'misses') => void;
-}
-
-/** A blob that is being filled. */
-export interface Filling {
-  readonly draft: Draft;
-  readonly remote: Remote;
-  readonly story: Telling;
-  readonly arrived: (from: 'peer' | 'origin', bytes: number) => void;
-}
-
-export interface PartParts {
-  readonly shared: Shared;
-  readonly digest: Digest;
-  readonly plan: PiecePlan;
-  readonly homes: readonly MemberId[];
-  readonly filling: Filling | undefined;
-  /** The piece hashes of a blob that is sealed here. */
-  readonly sealed: readonly string[] | undefined;
-  /** Called when the part is over, and can be forgotten. */
-  readonly over: () => void;
-}
-
-/** What this host does in the exchange of one blob: it fills its draft, serves others, and goes on serving for a while. */
-export interface Part extends Listener {
-  /** Resolves when the blob is proven; rejects when it cannot be had. */
-  readonly proven: Promise<void>;
-  readonly size: number;
-  leased(home: MemberId, run: Run): void;
-  /** Whether bytes come from the origin. */
-  questioned(home: MemberId): boolean;
-  withdrawn(home: MemberId): void;
-  stop(reason: Error): Promise<void>;
-}
-
-/** What the files of one part share. */
-export interface Inside extends PartParts {
-  member(): Member;
-  listener(): Listener;
-  step(event: MemberEvent): void;
-  /** Begins anew with what the draft has: the disk lost some of it. */
-  restart(): void;
-  end(outcome: 'proven' | Error): void;
-  readonly signal: AbortSignal;
-}
 
 export function takePart(parts: PartParts): Part {
   const { shared, filling } = parts;
@@ -135,10 +63,12 @@ export function takePart(parts: PartParts): Part {
     if (stop.signal.aborted || due >= dueAt) return;
     clearTimeout(timer);
     dueAt = due;
-    timer = setTimeout(tick, Math.max(0, due - now()));
+    // What came in while this host was busy is heard before anyone is called late.
+    timer = setTimeout(() => setImmediate(tick), Math.max(0, due - now()));
   }
 
   function tick(): void {
+    if (stop.signal.aborted) return;
     dueAt = Number.POSITIVE_INFINITY;
     carry.look();
     if (carry.neighbours.size() > 0 || !member.isSealed) usedAt = now();
@@ -194,9 +124,4 @@ function begin({ shared, plan, homes, filling, sealed }: PartParts): Member {
   for (let piece = 0; piece < plan.count; piece++) if (filling?.draft.has(piece)) addPiece(held, piece);
   const parts = { self: roll.self, plan, homes, zone, uplinkBytesPerSecond, standing, random };
   return newMember({ ...parts, held, ...(sealed && { sealed }) }, now());
-}
-
-/** The pieces that others may be told of. */
-export function toldPieces({ told }: Member): readonly number[] {
-  return listPieces(told);
 }

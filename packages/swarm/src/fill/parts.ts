@@ -1,7 +1,8 @@
-import { type Digest, type Report, planPieces } from '@drayage/core';
+import { type Digest, planPieces, type Report } from '@drayage/core';
 import type { MemberId } from '@drayage/exchange';
 import type { About } from './home-messages.ts';
-import { type Filling, type Part, type Shared, takePart } from './part.ts';
+import { takePart } from './part.ts';
+import type { Filling, Part, Shared } from './part-types.ts';
 import { pieceHashes } from './piece-hash.ts';
 
 /** Sealed blobs served to other members at a time. */

@@ -1,5 +1,5 @@
 import { Failure, isFailure, type Remote, shortOf } from '@drayage/core';
-import type { Inside } from './part.ts';
+import type { Inside } from './part-types.ts';
 
 /** How long a fill goes on without a byte from anyone while its origin fails. */
 const PATIENCE_MS = 12_000;

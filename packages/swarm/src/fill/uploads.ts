@@ -1,4 +1,13 @@
-import { type BlobStore, type Digest, type Draft, Failure, type OpenBlob, type PiecePlan, pieceSpan, type Report } from '@drayage/core';
+import {
+  type BlobStore,
+  type Digest,
+  type Draft,
+  Failure,
+  type OpenBlob,
+  type PiecePlan,
+  pieceSpan,
+  type Report,
+} from '@drayage/core';
 import type { MemberDecision, MemberEvent } from '@drayage/exchange';
 import type { Attestations } from './attestation.ts';
 import type { Neighbour } from './neighbours.ts';
