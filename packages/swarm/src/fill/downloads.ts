@@ -32,6 +32,7 @@ export type Hand = (whole: WholePiece, tell: () => void) => boolean;
 export interface WholePiece {
   readonly piece: number;
   readonly bytes: Buffer;
+  readonly blockHashes: Buffer;
   readonly attestation: Buffer | undefined;
 }
 
@@ -113,7 +114,7 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
 /** The whole piece is here: who stands for it, and is it what they say? */
 function judge(parts: DownloadsParts, member: string, { id, piece, bytes }: Arrival, attestation: Buffer): void {
   const { digest, story, step, report } = parts;
-  const hash = hashPiece(bytes);
+  const { hash, blockHashes } = hashPiece(bytes);
   const said = parts.attestations.check(digest, piece, attestation);
   // An honest member passes on only what it has checked itself: a word nobody gave is a lie of the sender's.
   const word = said ?? { hash: '', author: member };
@@ -122,7 +123,7 @@ function judge(parts: DownloadsParts, member: string, { id, piece, bytes }: Arri
     report({ kind: 'piece_rejected', reason: said ? 'hash' : 'attestation', member, digest });
     if (share) share.rejected++;
   }
-  const isKept = parts.hand({ piece, bytes, attestation }, () => {
+  const isKept = parts.hand({ piece, bytes, blockHashes, attestation }, () => {
     const author = parts.roll.idOf(word.author);
     step({ kind: 'arrived', link: id, piece, hash, attestation: { hash: word.hash, author } });
   });
