@@ -3,7 +3,7 @@ import { type Digest, type Happening, sha256 } from '@drayage/core';
 import { expect, test, vi } from 'vitest';
 import { startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
-import { startNodes } from './fake-swarm.ts';
+import { everybodyHere, startNodes } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
 import { routingOf } from './routing.ts';
 
@@ -26,16 +26,17 @@ async function scene(count: number) {
   for (const [at, node] of swarm.nodes.entries()) {
     const id = node.peerId.toString();
     const report = (one: Happening) => void happenings.push(one);
+    const parts = { node, presence: everybodyHere, report, now: Date.now };
     const self = { member: id, links: [{ host: '10.0.0.1', port: 6000 + at }], zone: undefined };
     const directory = openDirectory({
       self,
       routing: routingOf(node),
+      presence: everybodyHere,
       control: () => control,
-      report,
       now: Date.now,
       random: Math.random,
     });
-    const control = cleanup.use(await startControl({ node, answerers: directory.answerers, report, now: Date.now }));
+    const control = cleanup.use(await startControl({ ...parts, answerers: directory.answerers }));
     members.push({ id, node, directory });
   }
   const [first, ...others] = swarm.nodes as [SwarmNode, ...SwarmNode[]];
@@ -79,8 +80,8 @@ test('a member alone in the world asks nobody, and waits for nobody', async () =
   const directory = openDirectory({
     self,
     routing: routingOf(node),
+    presence: everybodyHere,
     control,
-    report: () => {},
     now: Date.now,
     random: Math.random,
   });

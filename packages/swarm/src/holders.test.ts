@@ -13,8 +13,10 @@ function scene(zones: Readonly<Record<string, string>> = {}) {
     seed = (seed * 16_807) % 2_147_483_647;
     return seed / 2_147_483_647;
   };
-  const holders = keepHolders({ now: () => time, random, zoneOf: (member) => zones[member] });
-  return { holders, pass: (ms: number) => (time += ms) };
+  const away = new Set<string>();
+  const isAway = (member: string) => away.has(member);
+  const holders = keepHolders({ now: () => time, random, zoneOf: (member) => zones[member], isAway });
+  return { holders, away, pass: (ms: number) => (time += ms) };
 }
 
 test('who announced a blob is found until it withdraws it or goes', () => {
@@ -33,6 +35,15 @@ test('a member is never sent to itself', () => {
   const { holders } = scene();
   holders.announce('asker', [layer]);
   expect(holders.find(layer, asker)).toEqual([]);
+});
+
+test('a member that is away is not named until it returns', () => {
+  const { holders, away } = scene();
+  holders.announce('one', [layer]);
+  away.add('one');
+  expect(holders.find(layer, asker)).toEqual([]);
+  away.delete('one');
+  expect(holders.find(layer, asker)).toEqual(['one']);
 });
 
 test('members of the same zone are named first', () => {

@@ -30,9 +30,11 @@ export interface HoldersParts {
   /** Between 0 and 1. */
   readonly random: () => number;
   readonly zoneOf: (member: string) => string | undefined;
+  /** Its claims are kept for when it returns, and not named meanwhile. */
+  readonly isAway: (member: string) => boolean;
 }
 
-export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
+export function keepHolders({ now, random, zoneOf, isAway }: HoldersParts): Holders {
   /** When each holder's claim ends, by digest. The oldest claim comes first. */
   const holders = new Map<Digest, Map<string, number>>();
   /** What each member claims, the oldest first. */
@@ -72,7 +74,7 @@ export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
       const found: string[] = [];
       for (const [member, until] of holders.get(digest) ?? []) {
         if (until <= now()) drop(member, digest);
-        else if (member !== asker.member) found.push(member);
+        else if (member !== asker.member && !isAway(member)) found.push(member);
       }
       const isNear = (member: string) => asker.zone !== undefined && zoneOf(member) === asker.zone;
       const mixed = shuffled(found, random);

@@ -1,6 +1,7 @@
+export { type Announcer, type AnnouncerParts, startAnnouncer } from './announcer.ts';
 export { type Contact, isZone } from './contact.ts';
 export { type Answerer, type Control, startControl } from './control.ts';
-export { type Directory, type DirectoryParts, openDirectory } from './directory.ts';
+export { type Directory, type DirectoryParts, type Notice, openDirectory } from './directory.ts';
 export { loadIdentity } from './identity.ts';
 export { type HostPort, type JoinTarget, parseJoinTarget, SWARM_PORT, systemResolver } from './join.ts';
 export { type JoiningParts, startJoining } from './joining.ts';
@@ -10,4 +11,5 @@ export { type LinkIdentity, linkIdentity } from './link/identity.ts';
 export { listenForLinks } from './link/listen.ts';
 export type { Link, LinkHandlers, LinkParts } from './link/types.ts';
 export { type NodeParts, type SwarmNode, startNode } from './node.ts';
+export { type Presence, type PresenceParts, watchPresence } from './presence.ts';
 export { type Routing, routingOf } from './routing.ts';
