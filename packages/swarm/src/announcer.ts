@@ -15,7 +15,7 @@ const FAREWELL_MS = 2000;
 /** Comparing homes goes on for this long before others have their turn. */
 const TURN_MS = 4;
 
-interface AnnouncerTimes {
+export interface AnnouncerTimes {
   /** Members come and go in groups: homes are compared when it has been quiet for this long, or after the most. */
   readonly quietMs: number;
   readonly quietMsMax: number;

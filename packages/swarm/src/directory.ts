@@ -1,5 +1,6 @@
 import { type Digest, Failure, parseDigest } from '@drayage/core';
 import { peerIdFromString } from '@libp2p/peer-id';
+import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Contact, parseContact } from './contact.ts';
 import type { Answerer, Control } from './control.ts';
 import { type Holders, keepHolders } from './holders.ts';
@@ -12,6 +13,9 @@ const HOMES = 3;
 const BATCH_DIGESTS_MAX = 1000;
 /** A home that says nothing for this long is passed over. */
 const HOME_WAIT_MS = 200;
+/** What one member may announce or withdraw in a second, and at once when it was quiet: all it can have on record, twice. */
+const RECORDS_PER_SECOND_MAX = 1000;
+const RECORDS_AT_ONCE_MAX = 40_000;
 const REFERRALS_MAX = 2;
 const CONTACTS_MAX = 20_000;
 const TELL_WAIT_MS = 5000;
@@ -56,6 +60,7 @@ export function openDirectory(parts: DirectoryParts): Directory {
   const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone, isAway: presence.isAway });
   const homes = (digest: Digest) => routing.nearest(digest, HOMES);
   const silence = keepSilence(now);
+  const records = keepAllowances({ perSecond: RECORDS_PER_SECOND_MAX, most: RECORDS_AT_ONCE_MAX, now });
   const telling: Telling = { ...parts, holders };
   const notices = (digests: readonly Digest[]) => noticesOf(digests, homes);
 
@@ -103,7 +108,7 @@ export function openDirectory(parts: DirectoryParts): Directory {
   }
 
   return {
-    answerers: answerersOf({ holders, note, lookUp }),
+    answerers: answerersOf({ holders, note, lookUp, records }),
     announce: (digests, signal) => tellHomes(telling, 'announce', notices(digests), signal),
     withdraw: (digests, signal) => tellHomes(telling, 'withdraw', notices(digests), signal),
     tell: (kind, chosen, signal) => tellHomes(telling, kind, chosen, signal),
@@ -175,14 +180,17 @@ interface Answering {
   readonly holders: Holders;
   readonly note: (contact: Contact) => void;
   readonly lookUp: (digest: Digest, member: string) => FindAnswer;
+  readonly records: Allowances;
 }
 
-function answerersOf({ holders, note, lookUp }: Answering): Readonly<Record<string, Answerer>> {
+function answerersOf({ holders, note, lookUp, records }: Answering): Readonly<Record<string, Answerer>> {
   const take = (kind: 'announce' | 'withdraw') => (member: string, body: unknown) => {
     const { contact, digests } = (body ?? {}) as Partial<Record<string, unknown>>;
     const own = parseContact(contact);
     // A member speaks for itself alone.
     if (!own || own.member !== member) throw new Failure('denied', 'a member can only speak for itself');
+    if (!records.take(member, Array.isArray(digests) ? digests.length : 0))
+      throw new Failure('denied', `more than ${RECORDS_PER_SECOND_MAX} records a second are not taken`);
     note(own);
     holders[kind](member, digestsOf(digests));
   };

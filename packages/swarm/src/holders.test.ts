@@ -68,7 +68,8 @@ test('one member that pours records in pushes out its own, and nobody else loses
   holders.announce('honest', [layer]);
   const flood = Array.from({ length: 50_000 }, (_, at) => digest(at));
   holders.announce('flood', flood);
-  expect(holders.size()).toBe(20_001);
+  expect(holders.size()).toBeLessThanOrEqual(20_001);
+  expect(holders.size()).toBeGreaterThan(18_000);
   expect(holders.find(layer, asker)).toEqual(['honest']);
   expect(holders.find(digest(49_999), asker)).toEqual(['flood']);
   expect(holders.find(digest(0), asker)).toEqual([]);

@@ -9,7 +9,7 @@ import { openRemembered, type Remembered } from './remembered.ts';
 import type { Routing } from './routing.ts';
 import { sparingly } from './sparing.ts';
 
-interface JoiningTimes {
+export interface JoiningTimes {
   /** With nobody connected, and while getting to know the others. */
   readonly lonelyEveryMs: number;
   /** Afterwards: members that are away are dialled again, and targets that are not connected. */

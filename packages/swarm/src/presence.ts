@@ -13,14 +13,14 @@ const QUESTIONS_AT_ONCE = 16;
 const LATE_MS = 500;
 const ATTEMPTS_MAX = 3;
 
-interface PresenceTimes {
+export interface PresenceTimes {
   /** One connection after the other is asked whether it lives, this far apart; the kernel and whoever waits in vain are quicker. */
   readonly lookEveryMs: number;
   /** Longer than a member may be busy. */
   readonly answerWaitMs: number;
 }
 
-const TIMES: PresenceTimes = { lookEveryMs: 2000, answerWaitMs: 5000 };
+const TIMES: PresenceTimes = { lookEveryMs: 5000, answerWaitMs: 5000 };
 
 export interface PresenceParts {
   readonly node: SwarmNode;
