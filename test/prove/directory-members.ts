@@ -1,110 +1,142 @@
 /** Members of a swarm in a process of their own, told what to do by their parent. */
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
-import { type Digest, sha256 } from '@drayage/core';
+import { type Digest, describe, sha256 } from '@drayage/core';
 import { loadIdentity, parseSwarmKeys, startNode } from '@drayage/swarm';
 import { startTestMember, type TestMember } from '@drayage/swarm/testing';
 
-/** What the parent may ask, by name. */
+/** What the parent may ask, and what it is answered. */
 export interface Orders {
-  /** Starts so many members that join there; they hold blobs of these names. */
-  start: { key: string; count: number; joins: readonly string[]; blobs: readonly (readonly string[])[] };
+  /** Starts one member a list of names: it holds blobs made of them. Answers where to join, and who the first is. */
+  start(order: Start): Promise<{ readonly address: string; readonly id: string }>;
   /** How many members the one that knows fewest knows. */
-  known: Record<string, never>;
-  /** How many blobs of these the first member finds with a holder, and how long each took. */
-  find: { names: readonly string[]; gapMs: number };
-  /** What is used in so many seconds. */
-  measure: { seconds: number };
-  /** Announces so many invented blobs to one member, as fast as it takes them. */
-  pour: { to: string; records: number };
-  /** Who the first member is. */
-  who: Record<string, never>;
+  known(order: Record<string, never>): Promise<number>;
+  /** Looks for blobs, one member after the other, and counts those that were found. */
+  find(order: { readonly names: readonly string[]; readonly gapMs: number }): Promise<Lookups>;
+  /** From now on memory and the event loop are watched: at some cost. */
+  watch(order: Record<string, never>): Promise<void>;
+  /** What was used since the last time, and the extremes since it is watched. */
+  usage(order: Record<string, never>): Promise<Usage>;
+  /** Announces invented blobs to one member as fast as it takes them, until there were so many or the time is up. */
+  pour(order: { readonly to: string; readonly records: number; readonly seconds: number }): Promise<Poured>;
 }
 
-/** What one process used in a while. */
-export interface Usage {
+interface Start {
+  readonly folder: string;
+  readonly key: string;
+  readonly joins: readonly string[];
+  readonly blobs: readonly (readonly string[])[];
+}
+
+interface Lookups {
+  readonly found: number;
+  readonly tookMs: readonly number[];
+}
+
+interface Poured {
+  readonly taken: number;
+  readonly refused: number;
+}
+
+interface Usage {
   readonly processorSeconds: number;
-  readonly socketWrites: number;
-  readonly residentBytesBefore: number;
-  readonly residentBytesMost: number;
-  readonly loopDelayMsMost: number;
+  /** How much it grew at most, and how late the event loop was at most; 0 when not watched. */
+  readonly grownBytes: number;
+  readonly lateMs: number;
 }
 
 const BATCH = 1000;
+const POURERS = 32;
+const RETRY_MS = 20;
 const LOOK_MS = 50;
 const members: TestMember[] = [];
-const soon = () => AbortSignal.timeout(30_000);
+let watching: { delay: IntervalHistogram; before: number; most: number } | undefined;
+let usedBefore = process.cpuUsage();
 
-const answers: { [Name in keyof Orders]: (order: Orders[Name]) => Promise<unknown> } = {
-  async start({ key, count, joins, blobs }) {
+const answers: Orders = {
+  async start({ folder, key, joins, blobs }) {
     const keys = parseSwarmKeys(key, 'the parent');
-    for (let at = 0; at < count; at++) {
-      const identity = await loadIdentity(join(mkdtempSync(join(tmpdir(), 'identity-')), 'identity'));
+    for (const names of blobs) {
+      const identity = await loadIdentity(join(mkdtempSync(join(folder, 'member-')), 'identity'));
       const node = await startNode({ identity, keys, listen: [{ host: '127.0.0.1', port: 0 }], advertise: undefined });
-      const first = members[0] ? [addressOf(members[0])] : [];
-      const member = await startTestMember({ node, joins: [...joins, ...first].slice(0, 1), times: undefined });
+      const first = members.slice(0, 1).map(addressOf);
+      const member = await startTestMember({ node, joins: [...first, ...joins].slice(0, 1), times: undefined });
       members.push(member);
-      for (const name of blobs[at] ?? []) member.hold(name);
+      for (const name of names) member.hold(name);
     }
-    return members[0] && addressOf(members[0]);
+    return { address: addressOf(first()), id: first().id };
   },
   known: async () => Math.min(...members.map(({ routing }) => routing.size())),
-  who: async () => members[0]?.id,
   async find({ names, gapMs }) {
     const tookMs: number[] = [];
     let found = 0;
     for (const [at, name] of names.entries()) {
+      const { directory } = members[at % members.length] ?? first();
       const from = performance.now();
-      const holders = await members[at % members.length]?.directory.find(sha256(Buffer.from(name)), soon());
+      const holders = await directory.find(sha256(Buffer.from(name)), AbortSignal.timeout(10_000));
       tookMs.push(performance.now() - from);
-      if (holders && holders.length > 0) found++;
+      if (holders.length > 0) found++;
       await setTimeout(gapMs);
     }
     return { found, tookMs };
   },
-  measure: ({ seconds }) => measure(seconds),
-  async pour({ to, records }) {
-    const [self] = members;
-    if (!self) throw new Error('nobody here');
-    const contact = { member: self.id, links: [], zone: undefined };
-    let refused = 0;
-    for (let sent = 0; sent < records; sent += BATCH) {
-      const digests: Digest[] = Array.from({ length: BATCH }, (_, at) => sha256(Buffer.from(`flood ${sent + at}`)));
-      const asked = self.ask(to, 'announce', { contact, digests });
-      await asked.catch(() => refused++);
-    }
-    return refused;
+  async watch() {
+    const rss = process.memoryUsage.rss();
+    const watch = { delay: monitorEventLoopDelay({ resolution: 1 }), before: rss, most: rss };
+    watch.delay.enable();
+    setInterval(() => {
+      watch.most = Math.max(watch.most, process.memoryUsage.rss());
+    }, LOOK_MS);
+    watching = watch;
+  },
+  async usage() {
+    const { user, system } = process.cpuUsage(usedBefore);
+    usedBefore = process.cpuUsage();
+    const usage = {
+      processorSeconds: (user + system) / 1e6,
+      grownBytes: watching ? watching.most - watching.before : 0,
+      lateMs: watching ? watching.delay.max / 1e6 : 0,
+    };
+    watching?.delay.reset();
+    return usage;
+  },
+  async pour({ to, records, seconds }) {
+    const contact = { member: first().id, links: [], zone: undefined };
+    const outcome = { taken: 0, refused: 0 };
+    const until = performance.now() + seconds * 1000;
+    let made = 0;
+    const pourer = async () => {
+      while (made < records && performance.now() < until) {
+        const digests: Digest[] = Array.from({ length: BATCH }, () => sha256(Buffer.from(`flood ${made++}`)));
+        while (performance.now() < until) {
+          const problem = await first()
+            .ask(to, 'announce', { contact, digests })
+            .then(
+              () => undefined,
+              (error) => describe(error),
+            );
+          if (problem === undefined) outcome.taken += BATCH;
+          else if (problem.includes('not taken')) outcome.refused += BATCH;
+          else {
+            // It did not even arrive: what is on its way already has to be taken first.
+            await setTimeout(RETRY_MS);
+            continue;
+          }
+          break;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: POURERS }, pourer));
+    return outcome;
   },
 };
 
-async function measure(seconds: number): Promise<Usage> {
-  const delay = monitorEventLoopDelay({ resolution: 1 });
-  const [before, writesBefore] = [process.memoryUsage.rss(), socketWrites()];
-  let most = before;
-  const watching = setInterval(() => {
-    most = Math.max(most, process.memoryUsage.rss());
-  }, LOOK_MS);
-  delay.enable();
-  const from = process.cpuUsage();
-  await setTimeout(seconds * 1000);
-  const used = process.cpuUsage(from);
-  delay.disable();
-  clearInterval(watching);
-  return {
-    processorSeconds: (used.user + used.system) / 1e6,
-    socketWrites: socketWrites() - writesBefore,
-    residentBytesBefore: before,
-    residentBytesMost: most,
-    loopDelayMsMost: delay.max / 1e6,
-  };
-}
-
-/** All that this process writes is written to sockets, but for a few files at the start. */
-function socketWrites(): number {
-  return Number(/syscw: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+function first(): TestMember {
+  const [member] = members;
+  if (!member) throw new Error('nobody was started');
+  return member;
 }
 
 function addressOf({ node }: TestMember): string {
@@ -112,10 +144,10 @@ function addressOf({ node }: TestMember): string {
   return `${host}:${port}`;
 }
 
-process.on('message', async <Name extends keyof Orders>({ name, order }: { name: Name; order: Orders[Name] }) => {
-  try {
-    process.send?.({ name, answer: await answers[name](order) });
-  } catch (error) {
-    process.send?.({ name, problem: String(error instanceof Error ? error.stack : error) });
-  }
+process.on('message', async ({ name, order }: { name: keyof Orders; order: never }) => {
+  const answer = await answers[name](order).then(
+    (value) => ({ value }),
+    (error) => ({ problem: String(error instanceof Error ? error.stack : error) }),
+  );
+  process.send?.(answer);
 });

@@ -108,8 +108,21 @@ test('nobody can speak for another member, nor pour in what is no digest', async
   const [one, two] = it.members;
   const announce = two.directory.answerers['announce'];
   const contact = { member: one.id, links: [], zone: undefined };
-  expect(() => announce?.(two.id, { contact, digests: digests(1) })).toThrow('only speak for itself');
-  expect(() => announce?.(one.id, { contact, digests: ['sha256:nonsense'] })).toThrow('no digest');
-  expect(() => announce?.(one.id, { contact, digests: digests(1001) })).toThrow('too many');
-  expect(() => announce?.(one.id, null)).toThrow();
+  const refused = (member: string, body: unknown) => expect(announce?.(member, body)).rejects;
+  await refused(two.id, { contact, digests: digests(1) }).toThrow('only speak for itself');
+  await refused(one.id, { contact, digests: ['sha256:nonsense'] }).toThrow('no digest');
+  await refused(one.id, { contact, digests: digests(1001) }).toThrow('too many');
+  await refused(one.id, null).toThrow();
+});
+
+test('who announces without end is slowed down, and nobody else', async () => {
+  await using it = await scene(2);
+  const [one, two] = it.members;
+  const announce = two.directory.answerers['announce'];
+  const say = (member: string) => announce?.(member, { contact: { member, links: [] }, digests: digests(1000) });
+  for (let batch = 0; batch < 40; batch++) await say(one.id);
+  const from = performance.now();
+  await expect(say(one.id)).rejects.toThrow('records a second');
+  expect(performance.now() - from).toBeGreaterThan(400);
+  await say(two.id);
 });

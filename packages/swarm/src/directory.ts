@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { type Digest, Failure, parseDigest } from '@drayage/core';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Allowances, keepAllowances } from './allowance.ts';
@@ -16,6 +17,7 @@ const HOME_WAIT_MS = 200;
 /** What one member may announce or withdraw in a second, and at once when it was quiet: all it can have on record, twice. */
 const RECORDS_PER_SECOND_MAX = 1000;
 const RECORDS_AT_ONCE_MAX = 40_000;
+const REFUSAL_MS = 500;
 const REFERRALS_MAX = 2;
 const CONTACTS_MAX = 20_000;
 const TELL_WAIT_MS = 5000;
@@ -184,15 +186,19 @@ interface Answering {
 }
 
 function answerersOf({ holders, note, lookUp, records }: Answering): Readonly<Record<string, Answerer>> {
-  const take = (kind: 'announce' | 'withdraw') => (member: string, body: unknown) => {
+  const take = (kind: News) => async (member: string, body: unknown) => {
     const { contact, digests } = (body ?? {}) as Partial<Record<string, unknown>>;
     const own = parseContact(contact);
     // A member speaks for itself alone.
     if (!own || own.member !== member) throw new Failure('denied', 'a member can only speak for itself');
-    if (!records.take(member, Array.isArray(digests) ? digests.length : 0))
+    const claimed = digestsOf(digests);
+    if (!records.take(member, claimed.length)) {
+      // Its next question waits meanwhile: a flood is slowed down at its source, and leaves no garbage here.
+      await setTimeout(REFUSAL_MS);
       throw new Failure('denied', `more than ${RECORDS_PER_SECOND_MAX} records a second are not taken`);
+    }
     note(own);
-    holders[kind](member, digestsOf(digests));
+    holders[kind](member, claimed);
   };
   return {
     announce: take('announce'),
