@@ -1,7 +1,6 @@
 /** Members of a swarm in a process of their own, told what to do by their parent. */
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
-import { type IntervalHistogram, monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout } from 'node:timers/promises';
 import { type Digest, describe, sha256 } from '@drayage/core';
 import { loadIdentity, parseSwarmKeys, startNode } from '@drayage/swarm';
@@ -42,17 +41,20 @@ interface Poured {
 
 interface Usage {
   readonly processorSeconds: number;
-  /** How much it grew at most, and how late the event loop was at most; 0 when not watched. */
+  /** How much it grew at most; 0 when not watched. */
   readonly grownBytes: number;
+  /** The longest time between two turns of the event loop, and how much of such a time was work of its own at most. */
   readonly lateMs: number;
+  readonly busyMs: number;
 }
 
 const BATCH = 1000;
 const POURERS = 32;
 const RETRY_MS = 20;
 const LOOK_MS = 50;
+const TICK_MS = 2;
 const members: TestMember[] = [];
-let watching: { delay: IntervalHistogram; before: number; most: number } | undefined;
+const extremes = { residentBytesBefore: 0, residentBytes: 0, lateMs: 0, busyMs: 0 };
 let usedBefore = process.cpuUsage();
 
 const answers: Orders = {
@@ -83,24 +85,24 @@ const answers: Orders = {
     return { found, tookMs };
   },
   async watch() {
-    const rss = process.memoryUsage.rss();
-    const watch = { delay: monitorEventLoopDelay({ resolution: 1 }), before: rss, most: rss };
-    watch.delay.enable();
+    extremes.residentBytesBefore = process.memoryUsage.rss();
     setInterval(() => {
-      watch.most = Math.max(watch.most, process.memoryUsage.rss());
+      extremes.residentBytes = Math.max(extremes.residentBytes, process.memoryUsage.rss());
     }, LOOK_MS);
-    watching = watch;
+    let [at, used] = [performance.now(), processorMs()];
+    setInterval(() => {
+      extremes.lateMs = Math.max(extremes.lateMs, performance.now() - at);
+      extremes.busyMs = Math.max(extremes.busyMs, processorMs() - used);
+      [at, used] = [performance.now(), processorMs()];
+    }, TICK_MS);
   },
   async usage() {
     const { user, system } = process.cpuUsage(usedBefore);
     usedBefore = process.cpuUsage();
-    const usage = {
-      processorSeconds: (user + system) / 1e6,
-      grownBytes: watching ? watching.most - watching.before : 0,
-      lateMs: watching ? watching.delay.max / 1e6 : 0,
-    };
-    watching?.delay.reset();
-    return usage;
+    const { residentBytes, residentBytesBefore, lateMs, busyMs } = extremes;
+    [extremes.lateMs, extremes.busyMs] = [0, 0];
+    const grownBytes = Math.max(0, residentBytes - residentBytesBefore);
+    return { processorSeconds: (user + system) / 1e6, grownBytes, lateMs, busyMs };
   },
   async pour({ to, records, seconds }) {
     const contact = { member: first().id, links: [], zone: undefined };
@@ -132,6 +134,12 @@ const answers: Orders = {
     return outcome;
   },
 };
+
+/** Of this thread alone: on a crowded machine time passes without it. */
+function processorMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
 
 function first(): TestMember {
   const [member] = members;

@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { expect, test, vi } from 'vitest';
-import { startControl } from './control.ts';
+import { type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
 import { everybodyHere, startNodes } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
@@ -125,4 +127,45 @@ test('who announces without end is slowed down, and nobody else', async () => {
   await expect(say(one.id)).rejects.toThrow('records a second');
   expect(performance.now() - from).toBeGreaterThan(400);
   await say(two.id);
+});
+
+test('a home that says nothing is waited for once, then the others are asked before it', async () => {
+  const [self, silent, one, two] = (await Promise.all(
+    Array.from({ length: 4 }, async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()),
+  )) as [string, string, string, string];
+  const asked: string[] = [];
+  const control: Control = {
+    async ask(member, _kind, _body, signal) {
+      asked.push(member.toString());
+      if (member.toString() === silent)
+        await new Promise((_, reject) => (signal.onabort = () => reject(signal.reason)));
+      return { holders: [], nearer: [] };
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+  let time = 0;
+  const directory = openDirectory({
+    self: { member: self, links: [], zone: undefined },
+    routing: {
+      nearest: () => [silent, one, two],
+      refresh: async () => {},
+      size: () => 3,
+      isNearer: () => false,
+      forget: async () => {},
+      watch: () => ({ [Symbol.dispose]() {} }),
+    },
+    presence: everybodyHere,
+    control: () => control,
+    now: () => time,
+    random: Math.random,
+  });
+  const find = async () => {
+    asked.length = 0;
+    await directory.find(digests(1)[0] as Digest, soon());
+    return [...asked];
+  };
+  expect(await find()).toEqual([silent, one, two]);
+  expect(await find()).toEqual([one, two]);
+  time += 11_000;
+  expect(await find()).toEqual([silent, one, two]);
 });
