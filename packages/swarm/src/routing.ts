@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Digest } from '@drayage/core';
 import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -9,7 +9,7 @@ import type { SwarmNode } from './node.ts';
 export interface Routing {
   /** The nearest members to the digest's key, ourselves included, the nearest first. */
   nearest(digest: Digest, count: number): readonly string[];
-  /** Gets to know the members near us, through those known already. Wanted after each joining. */
+  /** Gets to know the members near us and some others, through those known already. Wanted after each joining. */
   refresh(signal: AbortSignal): Promise<void>;
   /** How many members are known. */
   size(): number;
@@ -38,6 +38,9 @@ interface Place {
 
 const KEYS_KEPT_MAX = 8192;
 const KEY_BYTES = 32;
+/** As in `node`. */
+const BUCKET_MEMBERS = 20;
+const KEYS_ELSEWHERE = 4;
 const TABLE_MEMBERS_MAX = 10_000;
 
 export function routingOf(node: SwarmNode): Routing {
@@ -53,7 +56,13 @@ export function routingOf(node: SwarmNode): Routing {
     return place;
   }
 
-  const add = (member: string) => void known.set(member, placeOf(member));
+  const watchers = new Set<(member: string) => void>();
+  function add(member: string): void {
+    if (known.has(member)) return;
+    known.set(member, placeOf(member));
+    for (const watcher of watchers) watcher(member);
+  }
+
   for (const member of routingTable.closestPeers(Buffer.alloc(KEY_BYTES), { count: TABLE_MEMBERS_MAX }))
     add(member.toString());
   add(node.peerId.toString());
@@ -64,8 +73,15 @@ export function routingOf(node: SwarmNode): Routing {
 
   return {
     size: () => known.size - 1,
-    refresh: (signal) =>
-      pipe(node.services.dht.getClosestPeers(node.peerId.toMultihash().bytes, { signal }), readToEnd),
+    async refresh(signal) {
+      // One question shows as many members as a bucket holds. In a larger swarm, homes have to be known elsewhere too.
+      const elsewhere = routingTable.size < BUCKET_MEMBERS ? 0 : KEYS_ELSEWHERE;
+      const keys = [
+        node.peerId.toMultihash().bytes,
+        ...Array.from({ length: elsewhere }, () => randomBytes(KEY_BYTES)),
+      ];
+      for (const key of keys) await pipe(node.services.dht.getClosestPeers(key, { signal }), readToEnd);
+    },
     nearest: (digest, count) => nearestOf(known.values(), keyOf(digest), count),
     isNearer: (digest, one, other) => compareDistance(keyOf(digest), placeOf(one).key, placeOf(other).key) < 0,
     forget(member) {
@@ -73,9 +89,8 @@ export function routingOf(node: SwarmNode): Routing {
       return routingTable.remove(member);
     },
     watch(met) {
-      const listener = (event: Event) => met(memberOf(event));
-      routingTable.addEventListener('peer:add', listener);
-      return { [Symbol.dispose]: () => routingTable.removeEventListener('peer:add', listener) };
+      watchers.add(met);
+      return { [Symbol.dispose]: () => void watchers.delete(met) };
     },
   };
 }
