@@ -15,6 +15,8 @@ export interface Carrier extends AsyncDisposable {
   out(decision: MemberDecision): void;
   /** What no event tells of: where the reader is, who takes nothing, whether there is still hope. */
   look(): void;
+  /** Lets go of everybody and of the origin: what is here has to be looked at anew. */
+  letGo(): void;
   /** Whether bytes come from the origin, as the exchange answers during `tell`. */
   asked(tell: () => void): boolean;
 }
@@ -35,7 +37,7 @@ interface Tools {
 export function carrier(inside: Inside): Carrier {
   const { shared, digest, plan, filling, step, signal } = inside;
   const { roll, mesh, store, buffers, attestations, report, now } = shared;
-  const fail = (error: unknown) => inside.end(error instanceof Error ? error : new Error(String(error)));
+  const fail = (error: unknown) => inside.end(asError(error));
   const keeping =
     filling &&
     keepPieces({ draft: filling.draft, buffers, kept: (piece) => step({ kind: 'kept', piece }), failed: fail });
@@ -57,7 +59,7 @@ export function carrier(inside: Inside): Carrier {
     gone: (id) => downloads.drop(id),
     pieceCount: plan.count,
   });
-  const uploads = giveUploads({ digest, plan, store, attestations, report, now, step }, filling?.draft);
+  const uploads = giveUploads({ digest, plan, store, attestations, report, now, step, lost: fail }, filling?.draft);
   const patience = filling && watchPatience(inside, filling.remote);
   const tools: Tools = {
     ...{ neighbours, downloads, uploads, keeping, patience },
@@ -75,6 +77,10 @@ export function carrier(inside: Inside): Carrier {
       const [waiting] = (filling?.draft.waiting() ?? []).map(({ piece }) => piece).sort((a, b) => a - b);
       if (waiting !== undefined && waiting !== inside.member().reader) step({ kind: 'reading', piece: waiting });
       patience?.look();
+    },
+    letGo() {
+      tools.fetching?.abort();
+      neighbours.closeAll();
     },
     asked(tell) {
       tools.hasProgress = false;
@@ -193,9 +199,10 @@ function fetch(inside: Inside, tools: Tools, run: Run): void {
       patience?.failed(asError(error));
     },
   };
-  void fetchRun(parts, run, either).then((isWhole) => {
-    if (isWhole) shared.report({ kind: 'lease', outcome: 'landed' });
-  });
+  fetchRun(parts, run, either).then(
+    (isWhole) => isWhole && shared.report({ kind: 'lease', outcome: 'landed' }),
+    (error: unknown) => inside.end(asError(error)),
+  );
 }
 
 type HomeKind = 'report' | 'landed' | 'answer' | 'give back';

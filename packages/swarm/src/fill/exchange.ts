@@ -54,7 +54,7 @@ export function openExchange(given: ExchangeParts): Exchange {
     partOf: (about) => parts.about(about),
   });
   const desk = openDesk({
-    ...{ roll, now, random: Math.random },
+    ...{ roll, report, now, random: Math.random },
     tell: line.tell,
     holdersOf: (digest) => holdersOf(directory, self, digest),
   });

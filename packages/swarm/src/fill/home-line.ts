@@ -10,6 +10,8 @@ import type { Roll } from './roll.ts';
 
 /** News of landed pieces waits this long for more of it. */
 const LANDED_EVERY_MS = 5;
+/** Pieces of one lease that are believed: a home that wants more fetched at once does not know what it does. */
+const LEASE_PIECES_MAX = 64;
 /** The exchange itself is quicker to pass over a home; this only bounds what is waited for. */
 const WAIT_MS = 2000;
 const REPORT_MS_MAX = 60_000;
@@ -62,9 +64,10 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
   function wordFrom(home: MemberId, about: About, word: HomeWord): boolean {
     const part = partOf(about);
     if (!part) throw new Failure('blob_unknown', 'this member has no part in that blob any more');
+    if (!part.isHome(home)) throw new Failure('denied', 'another member is home of that blob');
     if (word.kind === 'question') return part.questioned(home);
     if (word.kind === 'withdraw') part.withdrawn(home);
-    else part.leased(home, word.run);
+    else part.leased(home, { ...word.run, end: Math.min(word.run.end, word.run.start + LEASE_PIECES_MAX) });
     return true;
   }
 
@@ -113,7 +116,7 @@ function decodeAnswer(answer: unknown, roll: Roll): HomeAnswer {
   const contacts = (Array.isArray(members) ? members.slice(0, MEMBERS_MAX) : []).map(parseContact);
   const everyMs = typeof reportEveryMs === 'number' && reportEveryMs >= 0 ? reportEveryMs : REPORT_MS_MAX;
   return {
-    members: contacts.filter((contact) => contact !== undefined).map((contact) => roll.note(contact)),
+    members: contacts.filter((contact) => contact !== undefined).map((contact) => roll.hear(contact)),
     reportEveryMs: Math.min(everyMs, REPORT_MS_MAX),
   };
 }

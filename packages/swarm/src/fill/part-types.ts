@@ -51,10 +51,13 @@ export interface Part extends Listener {
   /** Resolves when the blob is proven; rejects when it cannot be had. */
   readonly proven: Promise<void>;
   readonly size: number;
+  /** Whether this member turns to that one at present, for this blob. */
+  isHome(member: MemberId): boolean;
   leased(home: MemberId, run: Run): void;
   /** Whether bytes come from the origin. */
   questioned(home: MemberId): boolean;
   withdrawn(home: MemberId): void;
+  /** Resolves when nothing of it touches the draft any more. */
   stop(reason: Error): Promise<void>;
 }
 
