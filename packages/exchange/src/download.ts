@@ -43,6 +43,15 @@ export function noteRefusal(member: Member, transfer: Transfer, why: 'busy' | 'g
   else missed(member, link, piece);
 }
 
+/** The link takes pieces back. Those on their way count as one miss: whoever drops them had them from a liar, mostly. */
+export function loseFrom(member: Member, link: Link, pieces: readonly number[]): void {
+  const coming = member.transfers.filter((transfer) => transfer.link === link && pieces.includes(transfer.piece));
+  for (const piece of pieces) forgetPieceOf(member, link, piece);
+  for (const transfer of coming) cancel(member, transfer);
+  const [first] = coming;
+  if (first) missed(member, link, first.piece);
+}
+
 /** The link claimed the piece, and did not deliver. */
 function missed(member: Member, link: Link, piece: number): void {
   forgetPieceOf(member, link, piece);

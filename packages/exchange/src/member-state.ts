@@ -36,7 +36,8 @@ export interface Transfer {
 }
 
 /** A member's side of one blob. Changed by its steps alone. */
-export interface Member extends Omit<MemberParts, 'held' | 'sealed'> {
+export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
+  homes: readonly MemberId[];
   now: number;
   tickAt: number;
   decisions: MemberDecision[];

@@ -54,9 +54,10 @@ export function openExchange(given: ExchangeParts): Exchange {
     partOf: (about) => parts.about(about),
   });
   const desk = openDesk({
-    ...{ roll, now, random: Math.random },
+    ...{ roll, report, now, random: Math.random },
     tell: line.tell,
     holdersOf: (digest) => holdersOf(directory, self, digest),
+    nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
   const shared: Shared = {
     ...{ store, mesh, roll, line, report, now },
@@ -75,7 +76,7 @@ export function openExchange(given: ExchangeParts): Exchange {
   };
   const parts = keepParts({
     shared: () => shared,
-    homesOf: (digest) => directory.homes(digest).map((home) => roll.idOf(home)),
+    homesOf: (digest, more = []) => directory.homes(digest, more).map((home) => roll.idOf(home)),
     report,
   });
 
