@@ -64,14 +64,7 @@ export function openDirectory(parts: DirectoryParts): Directory {
   const { self, routing, presence, now, random } = parts;
   const contacts = new Map<string, Contact>([[self.member, self]]);
   const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone, isAway: presence.isAway });
-  const homes: Directory['homes'] = (digest, more = []) => {
-    const nearest = routing.nearest(digest, HOMES);
-    if (more.length === 0) return nearest;
-    const all = [...new Set([...nearest, ...more])];
-    return all.sort((one, other) => (routing.isNearer(digest, one, other) ? -1 : 1)).slice(0, HOMES);
-  };
-  const nearerThanUs = (digest: Digest, asker: string) =>
-    homes(digest).filter((home) => home !== asker && routing.isNearer(digest, home, self.member));
+  const { homes, nearer: nearerThanUs } = homesBy(parts);
   const silence = keepSilence(now);
   const records = keepAllowances({ perSecond: RECORDS_PER_SECOND_MAX, most: RECORDS_AT_ONCE_MAX, now });
   const telling: Telling = { ...parts, holders };
@@ -132,6 +125,20 @@ export function openDirectory(parts: DirectoryParts): Directory {
       holders.forget(member);
       contacts.delete(member);
     },
+  };
+}
+
+function homesBy({ self, routing }: DirectoryParts): Pick<Directory, 'homes' | 'nearer'> {
+  const homes: Directory['homes'] = (digest, more = []) => {
+    const nearest = routing.nearest(digest, HOMES);
+    if (more.length === 0) return nearest;
+    const all = [...new Set([...nearest, ...more])];
+    return all.sort((one, other) => (routing.isNearer(digest, one, other) ? -1 : 1)).slice(0, HOMES);
+  };
+  return {
+    homes,
+    nearer: (digest, asker) =>
+      homes(digest).filter((home) => home !== asker && routing.isNearer(digest, home, self.member)),
   };
 }
 

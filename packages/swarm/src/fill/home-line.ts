@@ -45,20 +45,10 @@ export interface HomeLine {
 }
 
 export function openHomeLine(parts: HomeLineParts): HomeLine {
-  const { self, roll, control, desk, partOf, signal } = parts;
+  const { self, roll, desk, partOf } = parts;
   const landedAt = new Map<string, { readonly home: MemberId; readonly about: About; readonly pieces: number[] }>();
 
-  async function ask(member: MemberId, kind: string, body: object): Promise<unknown> {
-    const name = roll.memberOf(member);
-    if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
-    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
-    try {
-      return await control().ask(peerIdFromString(name), kind, body, late);
-    } catch (error) {
-      if (isFailure(error)) throw error;
-      throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
-    }
-  }
+  const ask = asker(parts);
 
   /** The home finds out by itself when this does not arrive: it asks. */
   const mention = (home: MemberId, kind: string, body: object) => void ask(home, kind, body).catch(() => undefined);
@@ -120,6 +110,24 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
         wordFrom(roll.idOf(member), decodeAbout(body), { kind: 'withdraw' });
       },
     },
+  };
+}
+
+function asker({
+  roll,
+  control,
+  signal,
+}: HomeLineParts): (member: MemberId, kind: string, body: object) => Promise<unknown> {
+  return async (member, kind, body) => {
+    const name = roll.memberOf(member);
+    if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
+    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
+    try {
+      return await control().ask(peerIdFromString(name), kind, body, late);
+    } catch (error) {
+      if (isFailure(error)) throw error;
+      throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
+    }
   };
 }
 
