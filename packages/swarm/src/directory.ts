@@ -61,7 +61,7 @@ export interface Notice {
 }
 
 export function openDirectory(parts: DirectoryParts): Directory {
-  const { self, routing, presence, now, random } = parts;
+  const { self, presence, now, random } = parts;
   const contacts = new Map<string, Contact>([[self.member, self]]);
   const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone, isAway: presence.isAway });
   const { homes, nearer: nearerThanUs } = homesBy(parts);

@@ -28,7 +28,7 @@ export interface HomeLineParts {
 }
 
 /** A home's answer, and the members it knows to be nearer to the blob than itself. */
-export interface HomeWithNearer extends HomeAnswer {
+interface HomeWithNearer extends HomeAnswer {
   readonly nearer: readonly string[];
 }
 
