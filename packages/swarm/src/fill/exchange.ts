@@ -36,6 +36,8 @@ export interface Exchange extends AsyncDisposable {
   readonly parts: Parts;
   readonly stories: Stories;
   readonly roll: Roll;
+  /** Memory that pieces on their way to the disk take up. */
+  heldBytes(): number;
   /** What other members may ask. */
   readonly answerers: Readonly<Record<string, Answerer>>;
 }
@@ -58,9 +60,10 @@ export function openExchange(given: ExchangeParts): Exchange {
     tell: line.tell,
     holdersOf: (digest) => holdersOf(directory, self, digest),
   });
+  const buffers = pieceBuffers();
   const shared: Shared = {
     ...{ store, mesh, roll, line, report, now },
-    buffers: pieceBuffers(),
+    buffers,
     attestations: attestations(given.identity),
     standing: newStanding(),
     zone: given.zone,
@@ -81,6 +84,7 @@ export function openExchange(given: ExchangeParts): Exchange {
 
   return {
     ...{ parts, stories, roll },
+    heldBytes: buffers.inUseBytes,
     answerers: { ...line.answerers, ...desk.answerers },
     async [Symbol.asyncDispose]() {
       await parts[Symbol.asyncDispose]();
