@@ -25,6 +25,8 @@ export interface Link {
   /** We insist on the open offer. */
   isInsisted: boolean;
   busyUntil: number;
+  /** Since when it has answered nothing but BUSY; undefined when the last answer was a piece. */
+  busySince: number | undefined;
 }
 
 /** A piece on its way to us from a link. */

@@ -36,6 +36,8 @@ export interface Exchange extends AsyncDisposable {
   readonly parts: Parts;
   readonly stories: Stories;
   readonly roll: Roll;
+  /** Memory that pieces on their way to the disk take up. */
+  heldBytes(): number;
   /** What other members may ask. */
   readonly answerers: Readonly<Record<string, Answerer>>;
 }
@@ -59,9 +61,10 @@ export function openExchange(given: ExchangeParts): Exchange {
     holdersOf: (digest) => holdersOf(directory, self, digest),
     nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
+  const buffers = pieceBuffers();
   const shared: Shared = {
     ...{ store, mesh, roll, line, report, now },
-    buffers: pieceBuffers(),
+    buffers,
     attestations: attestations(given.identity),
     standing: newStanding(),
     zone: given.zone,
@@ -82,6 +85,7 @@ export function openExchange(given: ExchangeParts): Exchange {
 
   return {
     ...{ parts, stories, roll },
+    heldBytes: buffers.inUseBytes,
     answerers: { ...line.answerers, ...desk.answerers },
     async [Symbol.asyncDispose]() {
       await parts[Symbol.asyncDispose]();
