@@ -30,8 +30,11 @@ export interface Draft extends AsyncDisposable {
   /** Bytes of the pieces that are here. */
   readonly heldBytes: number;
   has(piece: number): boolean;
-  /** Keeps a piece that arrived whole. The chunks must not change until it resolves. Throws `disk_failed`. */
-  write(piece: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Keeps a piece that arrived whole. The chunks must not change until it resolves. Whoever has hashed its blocks already
+   * (BLAKE3, 32 bytes each) hands that over. Throws `disk_failed`.
+   */
+  write(piece: number, chunks: readonly Uint8Array[], blockHashes?: Buffer): Promise<void>;
   /** With every piece here: proves the digest, and makes the blob durable. False when the bytes are not the digest's. */
   seal(signal: AbortSignal): Promise<boolean>;
   /** Forgets pieces that proved wrong. Readers that were given any of their bytes fail with `blob_corrupt`. */

@@ -98,12 +98,12 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
 
 function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft['write'] {
   const writing = new Set<number>();
-  return async (piece, chunks) => {
+  return async (piece, chunks, blockHashes) => {
     if (state.broken) throw state.broken;
     if (has(state, piece) || writing.has(piece) || state.proven) return;
     const { start, end } = pieceSpan(state.plan, piece);
     const span = hashSpan(state.plan, piece);
-    const hashes = hashBlocks(chunks);
+    const hashes = blockHashes ?? hashBlocks(chunks);
     if (hashes.length !== span.end - span.start)
       throw new Error(`piece ${piece} of ${state.digest} has a wrong length`);
     writing.add(piece);

@@ -20,7 +20,7 @@ import { linkIdentity } from './link/identity.ts';
 import { listenForLinks } from './link/listen.ts';
 import { LINK_LIMITS } from './link/types.ts';
 import { listMembers } from './member-list.ts';
-import { startNode } from './node.ts';
+import { type SwarmNode, startNode } from './node.ts';
 import { routingOf } from './routing.ts';
 import type { Swarm } from './types.ts';
 
@@ -89,23 +89,14 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
 
   const stop = new AbortController();
   stack.defer(() => stop.abort(new Error('the agent is stopping')));
+  const isAlone = () => routing.size() === 0;
   const running = stack.move();
   return {
     member,
-    addresses: {
-      swarm: node
-        .getMultiaddrs()
-        .map((address) => hostPortOf(address))
-        .map(formatHostPort),
-      links: self.links.map(formatHostPort),
-    },
-    fill: swarmFill({
-      ...{ originFill: parts.originFill, stories: exchange.stories, report },
-      isAlone: () => routing.size() === 0,
-      take: exchange.parts.fill,
-    }),
+    addresses: addressesOf(node, self),
+    fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
     async fetchSmall(digest, signal) {
-      if (routing.size() === 0) return undefined;
+      if (isAlone()) return undefined;
       return await fetchSmall(digest, await directory.find(digest, signal), control, signal);
     },
     announce: (digest) => void directory.announce([digest], stop.signal).catch(() => undefined),
@@ -115,6 +106,11 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     explain: exchange.stories.of,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+function addressesOf(node: SwarmNode, { links }: Contact): Swarm['addresses'] {
+  const swarm = node.getMultiaddrs().map((address) => formatHostPort(hostPortOf(address)));
+  return { swarm, links: links.map(formatHostPort) };
 }
 
 async function linkOptions(

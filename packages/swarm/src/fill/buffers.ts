@@ -1,5 +1,5 @@
 /** Bytes of pieces on their way to the disk, over all fills. */
-const HELD_BYTES_MAX: number = 64 * 1024 * 1024;
+const HELD_BYTES_MAX: number = 24 * 1024 * 1024;
 
 /** Buffers for whole pieces, used again and again. */
 export interface Buffers {

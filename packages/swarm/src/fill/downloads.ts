@@ -32,6 +32,7 @@ export type Hand = (whole: WholePiece, tell: () => void) => boolean;
 export interface WholePiece {
   readonly piece: number;
   readonly bytes: Buffer;
+  readonly blockHashes: Buffer;
   readonly attestation: Buffer | undefined;
 }
 
@@ -66,30 +67,6 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
     for (const arrival of [...arrivals.values()]) if (test(arrival)) end(arrival);
   }
 
-  /** The whole piece is here: who stands for it, and is it what they say? */
-  function finish({ member }: Neighbour, arrival: Arrival, attestation: Buffer): void {
-    const { id, piece, bytes } = arrival;
-    arrivals.delete(keyOf(id, piece));
-    const hash = hashPiece(bytes);
-    const said = parts.attestations.check(parts.digest, piece, attestation);
-    // An honest member passes on only what it has checked itself: a word nobody gave is a lie of the sender's.
-    const word = said ?? { hash: '', author: member };
-    const why = said === undefined ? 'attestation' : said.hash === hash ? undefined : 'hash';
-    const share = story?.member(member);
-    if (why) {
-      parts.report({ kind: 'piece_rejected', reason: why, member, digest: parts.digest });
-      if (share) share.rejected++;
-    }
-    const isKept = parts.hand({ piece, bytes, attestation }, () => {
-      const author = parts.roll.idOf(word.author);
-      step({ kind: 'arrived', link: id, piece, hash, attestation: { hash: word.hash, author } });
-    });
-    if (isKept && share) {
-      share.pieces++;
-      share.bytes += bytes.length;
-    }
-  }
-
   return {
     request({ id, link, own }, piece, inFlight) {
       const { start, end: stop } = pieceSpan(plan, piece);
@@ -114,7 +91,10 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
       parts.arrived(bytes.length);
       if (!arrival) return;
       bytes.copy(arrival.bytes, offset);
-      if (isLast) return finish(neighbour, arrival, attestation);
+      if (isLast) {
+        arrivals.delete(keyOf(neighbour.id, piece));
+        return judge(parts, neighbour.member, arrival, attestation);
+      }
       if (now() - arrival.heardAt < HEARD_EVERY_MS) return;
       arrival.heardAt = now();
       step({ kind: 'heard', link: neighbour.id, piece });
@@ -129,4 +109,25 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
     drop: (id) => drop((arrival) => arrival.id === id),
     dropAll: () => drop(() => true),
   };
+}
+
+/** The whole piece is here: who stands for it, and is it what they say? */
+function judge(parts: DownloadsParts, member: string, { id, piece, bytes }: Arrival, attestation: Buffer): void {
+  const { digest, story, step, report } = parts;
+  const { hash, blockHashes } = hashPiece(bytes);
+  const said = parts.attestations.check(digest, piece, attestation);
+  // An honest member passes on only what it has checked itself: a word nobody gave is a lie of the sender's.
+  const word = said ?? { hash: '', author: member };
+  const share = story?.member(member);
+  if (word.hash !== hash) {
+    report({ kind: 'piece_rejected', reason: said ? 'hash' : 'attestation', member, digest });
+    if (share) share.rejected++;
+  }
+  const isKept = parts.hand({ piece, bytes, blockHashes, attestation }, () => {
+    const author = parts.roll.idOf(word.author);
+    step({ kind: 'arrived', link: id, piece, hash, attestation: { hash: word.hash, author } });
+  });
+  if (!isKept || !share) return;
+  share.pieces++;
+  share.bytes += bytes.length;
 }

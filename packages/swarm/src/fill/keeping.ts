@@ -30,11 +30,11 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
   let handed: { readonly whole: WholePiece; isTaken: boolean } | undefined;
   let dropping: Promise<void> = Promise.resolve();
 
-  async function write({ piece, bytes }: WholePiece): Promise<void> {
+  async function write({ piece, bytes, blockHashes }: WholePiece): Promise<void> {
     try {
       // A piece that is dropped is there until it is gone, and what is there is not written.
       await dropping;
-      await draft.write(piece, [bytes]);
+      await draft.write(piece, [bytes], blockHashes);
       writes.delete(piece);
       kept(piece);
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { Digest } from '@drayage/core';
-import type { MemberEvent, MemberId } from '@drayage/exchange';
+import { emptyBitmap, type MemberEvent, type MemberId } from '@drayage/exchange';
 import type { Link, OpenTerms } from '../link/types.ts';
 import type { Listener, Mesh } from './mesh.ts';
 import type { Roll } from './roll.ts';
@@ -53,6 +53,13 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
   const known = new Map<MemberId, Neighbour>();
   const waiting = new Map<MemberId, NodeJS.Timeout>();
 
+  function note(neighbour: Neighbour): void {
+    const { id } = neighbour;
+    known.set(id, neighbour);
+    clearTimeout(waiting.get(id));
+    if (neighbour.theirs === undefined) waiting.set(id, setTimeout(unlink, ANSWER_WAIT_MS, id));
+  }
+
   const open = (link: Link, isAnswer: boolean) =>
     mesh.open(link, digest, { ...parts.terms(), isAnswer }, parts.listener());
 
@@ -72,52 +79,36 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
   }
 
   async function connect(id: MemberId): Promise<void> {
-    const member = roll.memberOf(id);
-    const contact = member === undefined ? undefined : roll.contactOf(member);
-    const link = contact && (await mesh.reach(contact, signal).catch(() => undefined));
+    const link = await reach(parts, id);
     if (signal.aborted || known.has(id)) return;
     const own = link && open(link, false);
     if (!link || own === undefined) return unlink(id);
-    known.set(id, { id, member: contact.member, link, own, theirs: undefined });
-    waiting.set(
-      id,
-      setTimeout(() => unlink(id), ANSWER_WAIT_MS),
-    );
+    note({ id, member: link.member, link, own, theirs: undefined });
   }
 
   function opened(link: Link, channel: number, terms: OpenTerms): void {
     const id = roll.idOf(link.member);
     const current = known.get(id);
-    // Two links of one pair: both sides keep to the one that the lesser name dialled.
-    const isPreferred = (one: Link) => (one.side === 'dialler') === self < one.member;
     const isCurrent = current?.link === link;
-    if (current && !isCurrent && current.link.isOpen() && !isPreferred(link)) return;
+    if (current && !isCurrent && current.link.isOpen() && !isPreferred(link, self)) return;
     if (current && !isCurrent) (current.theirs === undefined ? forget : unlink)(id);
     const own = isCurrent ? current.own : open(link, true);
     if (own === undefined) return;
-    clearTimeout(waiting.get(id));
-    waiting.delete(id);
     const neighbour = { id, member: link.member, link, own, theirs: channel };
-    known.set(id, neighbour);
+    note(neighbour);
     parts.greet(neighbour);
-    const { zone, uplinkBytesPerSecond } = terms;
-    const held = new Uint32Array((parts.pieceCount + 31) >>> 5);
-    step({ kind: 'linked', link: id, hello: { held, zone, uplinkBytesPerSecond } });
+    step({ kind: 'linked', link: id, hello: { ...terms, held: emptyBitmap(parts.pieceCount) } });
   }
 
-  const find = (link: Link, test: (neighbour: Neighbour) => boolean) => {
-    const neighbour = known.get(roll.idOf(link.member));
-    return neighbour?.link === link && test(neighbour) ? neighbour : undefined;
-  };
+  const find = finder(known, roll);
   const byTheirs = (link: Link, channel: number) => find(link, ({ theirs }) => theirs === channel);
 
   return {
+    ...{ byTheirs, opened },
     connect: (id) => void connect(id),
     disconnect: forget,
     of: (id) => known.get(id),
     byOwn: (link, channel) => find(link, ({ own }) => own === channel),
-    byTheirs,
-    opened,
     closed(link, channel) {
       const neighbour = byTheirs(link, channel);
       if (neighbour) unlink(neighbour.id);
@@ -130,5 +121,24 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
     closeAll() {
       for (const id of [...known.keys()]) forget(id);
     },
+  };
+}
+
+async function reach({ roll, mesh, signal }: NeighboursParts, id: MemberId): Promise<Link | undefined> {
+  const contact = roll.contactOf(roll.memberOf(id) ?? '');
+  return contact && (await mesh.reach(contact, signal).catch(() => undefined));
+}
+
+/** Of two links of one pair, both sides keep to the one that the lesser name dialled. */
+function isPreferred({ side, member }: Link, self: string): boolean {
+  return (side === 'dialler') === self < member;
+}
+
+type Find = (link: Link, test: (neighbour: Neighbour) => boolean) => Neighbour | undefined;
+
+function finder(known: ReadonlyMap<MemberId, Neighbour>, roll: Roll): Find {
+  return (link, test) => {
+    const neighbour = known.get(roll.idOf(link.member));
+    return neighbour?.link === link && test(neighbour) ? neighbour : undefined;
   };
 }

@@ -57,8 +57,10 @@ async function readRun(parts: OriginRunParts, run: Run, signal: AbortSignal): Pr
       const whole = gather.whole();
       if (!whole) continue;
       const { piece, bytes } = whole;
-      const hash = hashPiece(bytes);
-      parts.hand({ ...whole, attestation: undefined }, () => step({ kind: 'origin arrived', piece, hash }));
+      const { hash, blockHashes } = hashPiece(bytes);
+      parts.hand({ ...whole, blockHashes, attestation: undefined }, () =>
+        step({ kind: 'origin arrived', piece, hash }),
+      );
       isWhole ||= piece === run.end - 1;
       await parts.room();
     }

@@ -1,13 +1,14 @@
 import {
   addPiece,
   emptyBitmap,
+  isComplete,
   type Member,
   type MemberEvent,
   newMember,
   nextDue,
   stepMember,
 } from '@drayage/exchange';
-import { carrier } from './carrier.ts';
+import { type Carrier, carrier } from './carrier.ts';
 import { listenerOf } from './listener.ts';
 import type { Inside, Part, PartParts } from './part-types.ts';
 
@@ -21,18 +22,14 @@ export function takePart(parts: PartParts): Part {
   const proven = Promise.withResolvers<void>();
   // Whoever only serves has nobody to tell.
   proven.promise.catch(() => {});
-  const events: MemberEvent[] = [];
   let member = begin(parts);
-  let isStepping = false;
-  let timer: NodeJS.Timeout | undefined;
-  let dueAt = Number.POSITIVE_INFINITY;
   let usedAt = now();
 
   const inside: Inside = {
     ...parts,
     member: () => member,
     listener: () => part,
-    step,
+    step: (event) => step(event),
     restart() {
       carry.neighbours.closeAll();
       member = begin(parts);
@@ -42,40 +39,22 @@ export function takePart(parts: PartParts): Part {
   };
   const carry = carrier(inside);
 
-  function step(event: MemberEvent): void {
+  const step = stepper((event) => {
     if (stop.signal.aborted) return;
-    events.push(event);
-    if (isStepping) return;
-    isStepping = true;
     try {
-      for (let next = events.shift(); next; next = events.shift())
-        for (const decision of stepMember(member, now(), next)) carry.out(decision);
+      for (const decision of stepMember(member, now(), event)) carry.out(decision);
     } catch (error) {
       end(error instanceof Error ? error : new Error(String(error)));
-    } finally {
-      isStepping = false;
     }
-    planTick();
-  }
+    if (!stop.signal.aborted) clock.ring(nextDue(member));
+  });
 
-  function planTick(): void {
-    const due = nextDue(member);
-    if (stop.signal.aborted || due >= dueAt) return;
-    clearTimeout(timer);
-    dueAt = due;
-    // What came in while this host was busy is heard before anyone is called late.
-    timer = setTimeout(() => setImmediate(tick), Math.max(0, due - now()));
-  }
-
-  function tick(): void {
-    if (stop.signal.aborted) return;
-    dueAt = Number.POSITIVE_INFINITY;
+  const clock = openClock(now, () => {
     carry.look();
     if (carry.neighbours.size() > 0 || !member.isSealed) usedAt = now();
     else if (now() - usedAt > LINGER_MS) return void close();
     step({ kind: 'tick' });
-    planTick();
-  }
+  });
 
   function end(outcome: 'proven' | Error): void {
     if (outcome === 'proven') {
@@ -89,15 +68,46 @@ export function takePart(parts: PartParts): Part {
   async function close(): Promise<void> {
     if (stop.signal.aborted) return;
     stop.abort(new Error('this part is over'));
-    clearTimeout(timer);
+    clock.stop();
     parts.over();
     await carry[Symbol.asyncDispose]();
   }
 
   const part: Part = {
     ...listenerOf(inside, carry),
+    ...homeWords(inside, carry),
     proven: proven.promise,
     size: parts.plan.size,
+    async stop(reason) {
+      proven.reject(reason);
+      await close();
+    },
+  };
+  // What an earlier fill left may be all of it.
+  if (filling && isComplete(member)) carry.out({ kind: 'seal' });
+  step({ kind: 'tick' });
+  return part;
+}
+
+/** One event after the other, also when one brings about the next. */
+function stepper(take: (event: MemberEvent) => void): (event: MemberEvent) => void {
+  const events: MemberEvent[] = [];
+  let isStepping = false;
+  return (event) => {
+    events.push(event);
+    if (isStepping) return;
+    isStepping = true;
+    for (let next = events.shift(); next; next = events.shift()) take(next);
+    isStepping = false;
+  };
+}
+
+/** What a home says. */
+function homeWords(
+  { shared, filling, step }: Inside,
+  carry: Carrier,
+): Pick<Part, 'leased' | 'questioned' | 'withdrawn'> {
+  return {
     leased(home, run) {
       shared.report({ kind: 'lease', outcome: 'granted' });
       filling?.story.note(`may fetch pieces ${run.start} to ${run.end - 1} from the origin`);
@@ -109,13 +119,33 @@ export function takePart(parts: PartParts): Part {
       filling?.story.note('is no longer to fetch from the origin');
       step({ kind: 'withdrawn', home });
     },
-    async stop(reason) {
-      proven.reject(reason);
-      await close();
+  };
+}
+
+/** Calls once, at the earliest of the times it was told. */
+function openClock(now: () => number, call: () => void): { ring(at: number): void; stop(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  let dueAt = Number.POSITIVE_INFINITY;
+  let isStopped = false;
+
+  function ringing(): void {
+    dueAt = Number.POSITIVE_INFINITY;
+    if (!isStopped) call();
+  }
+
+  return {
+    ring(at) {
+      if (at >= dueAt) return;
+      clearTimeout(timer);
+      dueAt = at;
+      // What came in while this host was busy is heard before anyone is called late.
+      timer = setTimeout(() => setImmediate(ringing), Math.max(0, at - now()));
+    },
+    stop() {
+      isStopped = true;
+      clearTimeout(timer);
     },
   };
-  step({ kind: 'tick' });
-  return part;
 }
 
 function begin({ shared, plan, homes, filling, sealed }: PartParts): Member {

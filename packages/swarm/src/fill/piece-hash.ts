@@ -7,7 +7,7 @@ const HASH_BYTES = 32;
  * A piece's hash is the BLAKE3 of the BLAKE3 hashes of its blocks, in hex: the store has those of every sealed blob, so
  * that what is served need not be read to be attested.
  */
-export function hashPiece(bytes: Buffer): string {
+export function hashPiece(bytes: Buffer): PieceHash {
   const count = Math.ceil(bytes.length / BLOCK_BYTES);
   const hashes = Buffer.allocUnsafe(count * HASH_BYTES);
   for (let block = 0; block < count; block++) {
@@ -15,7 +15,12 @@ export function hashPiece(bytes: Buffer): string {
     const hash = blake3UrlSafeBase64(bytes.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES));
     hashes.write(hash, block * HASH_BYTES, HASH_BYTES, 'base64url');
   }
-  return combine(hashes);
+  return { hash: combine(hashes), blockHashes: hashes };
+}
+
+export interface PieceHash {
+  readonly hash: string;
+  readonly blockHashes: Buffer;
 }
 
 /** The hashes of all pieces of a blob, from those of its blocks. */

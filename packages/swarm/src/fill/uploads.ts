@@ -7,6 +7,7 @@ import {
   type PiecePlan,
   pieceSpan,
   type Report,
+  type Source,
 } from '@drayage/core';
 import type { MemberDecision, MemberEvent } from '@drayage/exchange';
 import type { Attestations } from './attestation.ts';
@@ -14,6 +15,8 @@ import type { Neighbour } from './neighbours.ts';
 
 /** An upload that nobody takes anything of for this long gives its slot up; its bytes may still follow. */
 const STALL_MS = 1000;
+/** A disk that gives nothing for this long has nothing to give. */
+const READ_WAIT_MS = 10_000;
 
 export interface UploadsParts {
   readonly digest: Digest;
@@ -37,7 +40,6 @@ export interface Uploads {
   seal(): Promise<void>;
   /** Frees the slots of those who take nothing. */
   watch(): void;
-  isIdle(): boolean;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -52,22 +54,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
   const { digest, plan, report, now, step } = parts;
   const vouched = new Map<number, Buffer>();
   const running = new Set<Upload>();
-  const reading = new Set<Promise<unknown>>();
-  let source = draft;
-  let sealed: Promise<OpenBlob | undefined> | undefined;
-
-  async function readSealed(into: Buffer, offset: number): Promise<number> {
-    sealed ??= parts.store.open(digest);
-    const blob = await sealed;
-    if (!blob) throw new Failure('blob_lost', `${digest} is no longer here`);
-    return await blob.read(into, offset, AbortSignal.timeout(STALL_MS));
-  }
-
-  async function read(into: Buffer, offset: number): Promise<number> {
-    const work = source ? source.readPiece(into, offset) : readSealed(into, offset);
-    reading.add(work);
-    return await work.finally(() => reading.delete(work));
-  }
+  const bytes = bytesOf(parts, draft);
 
   function attestationOf({ piece, attestation: { hash } }: Serve): Buffer {
     const known = vouched.get(piece);
@@ -91,11 +78,10 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         length: end - start,
         attestation: attestationOf(decision),
         async read(into, offset) {
-          const from = source ? 'mixed' : 'disk';
-          const bytes = await read(into, start + offset);
+          const count = await bytes.read(into, start + offset);
           upload.readAt = now();
-          report({ kind: 'served', to: 'peer', source: from, bytes });
-          return bytes;
+          report({ kind: 'served', to: 'peer', source: bytes.source(), bytes: count });
+          return count;
         },
       });
     } finally {
@@ -116,9 +102,8 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
       for (const piece of pieces) vouched.delete(piece);
     },
     async seal() {
-      source = undefined;
       vouched.clear();
-      await Promise.allSettled(reading);
+      await bytes.seal();
     },
     watch() {
       for (const upload of running) {
@@ -127,7 +112,42 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         step({ kind: 'sent', link: upload.neighbour.id, piece: upload.piece });
       }
     },
-    isIdle: () => running.size === 0,
+    async [Symbol.asyncDispose]() {
+      await bytes[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** The bytes of the pieces that are here: of the draft, and once that is sealed, of the store. */
+interface Bytes extends AsyncDisposable {
+  read(into: Buffer, offset: number): Promise<number>;
+  source(): Source;
+  seal(): Promise<void>;
+}
+
+function bytesOf({ store, digest }: UploadsParts, filling: Draft | undefined): Bytes {
+  const reading = new Set<Promise<unknown>>();
+  let draft = filling;
+  let sealed: Promise<OpenBlob | undefined> | undefined;
+
+  async function readSealed(into: Buffer, offset: number): Promise<number> {
+    sealed ??= store.open(digest);
+    const blob = await sealed;
+    if (!blob) throw new Failure('blob_lost', `${digest} is no longer here`);
+    return await blob.read(into, offset, AbortSignal.timeout(READ_WAIT_MS));
+  }
+
+  return {
+    async read(into, offset) {
+      const work = draft ? draft.readPiece(into, offset) : readSealed(into, offset);
+      reading.add(work);
+      return await work.finally(() => reading.delete(work));
+    },
+    source: () => (draft ? 'mixed' : 'disk'),
+    async seal() {
+      draft = undefined;
+      await Promise.allSettled(reading);
+    },
     async [Symbol.asyncDispose]() {
       await Promise.allSettled(reading);
       const blob = await sealed?.catch(() => undefined);
