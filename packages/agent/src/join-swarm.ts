@@ -1,11 +1,11 @@
-import type { BlobStore, Fill, Happening, Report } from '@drayage/core';
+import { type BlobStore, type Catalog, type Fill, type Happening, provenHere, type Report } from '@drayage/core';
 import type { Swarm, SwarmParts } from '@drayage/swarm';
 import type { Config } from './config.ts';
 
 type Keys = SwarmParts['keys'];
 
 export interface JoinParts {
-  readonly store: BlobStore;
+  readonly store: BlobStore & { readonly catalog: Catalog };
   readonly originFill: Fill;
   readonly report: Report;
 }
@@ -15,7 +15,8 @@ export async function joinSwarm(config: Config, keys: Keys, parts: JoinParts): P
   const { swarmListen, linkListen, advertise, join, zone, uploadRate, downloadRate, data: folder } = config;
   const { startSwarm } = await import('@drayage/swarm');
   const settings = { folder, keys, advertise, join, zone, uploadRate, downloadRate };
-  return await startSwarm({ ...parts, ...settings, listen: swarmListen, linkListen: [linkListen] });
+  const isProven = provenHere(parts.store.catalog, Date.now);
+  return await startSwarm({ ...parts, ...settings, isProven, listen: swarmListen, linkListen: [linkListen] });
 }
 
 /** Lets the swarm know what the store gained and lost. */

@@ -192,7 +192,7 @@ test('keeping a blob gives up without a word: when called off, when the fill fai
   const kept = it.pulls.keep(want, off.signal);
   off.abort();
   expect(await kept).toBe(false);
-  gate.resolve();
+  setTimeout(gate.resolve, 20);
   await expect.poll(() => it.pulls.list()[0]?.state).toBe('stopped');
 
   it.remote.isDown = true;
