@@ -4,6 +4,7 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
@@ -11,7 +12,7 @@ import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
 import { syscalls } from './prove/syscalls.ts';
 
-const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz];
+const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, directory, fuzz];
 
 enterNamespace(ALL_PACKAGES);
 process.exitCode = await main(process.argv.slice(2));

@@ -53,7 +53,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const { data: root, cacheBytes: quotaBytes, contentStore: contentFolder } = config;
   const store = parts.use(await openStore({ root, quotaBytes, contentFolder, report }));
   const alone = originFill({ report });
-  if (keys) swarm = parts.use(await joinSwarm(config, keys, { store, originFill: alone, report }));
+  if (keys) swarm = parts.use(await joinSwarm(config, { keys, store, originFill: alone, report }));
   metrics.measure({ store, swarm });
   const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);

@@ -31,6 +31,16 @@ test('a home that is known to be gone is passed over at once, and the next learn
   expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
 });
 
+test('a member returns to the first home when that answers after all, with what it holds and has leased', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 }, answer(101));
+  happen(member, 1, { kind: 'leased', home: 101, run: { start: 4, end: 6 } });
+  const [report] = only(happen(member, 2, { kind: 'home back' }), 'report');
+  expect(report).toMatchObject({ home: 100, report: { isFollowing: true } });
+  expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
+  expect(happen(member, 3, { kind: 'home back' })).toEqual([]);
+});
+
 test('with no home at all, a member fetches for itself, and tries again later', () => {
   const member = fakeMember(COUNT);
   for (const _ of member.homes)

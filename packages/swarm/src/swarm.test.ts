@@ -41,6 +41,7 @@ async function startHosts(count: number, key: SwarmKey = testKey(), proven: read
         join: first ? [{ kind: 'host', at: { host: '127.0.0.1', port: Number(first[1]) } }] : [],
         // Only the first host has ever asked an origin.
         isProven: (repository, digest) => at === 0 && proven.includes(`${repository}@${digest}`),
+        held: () => store.list().map(({ digest }) => digest),
         originFill: originFill({ report }),
       }),
     );
