@@ -43,6 +43,11 @@ test('with the origin gone a new host pulls by digest what a member proved publi
 test('an origin that swallows every question costs one wait, and then nobody waits for it', async () => {
   const { lab, ask, digest, config, layer } = await scene();
   await using _ = lab;
+  lab.hub.state = 'up';
+  const old = addImage(lab.hub, 'library/old', '1');
+  const oldUrl = `${lab.base}/v2/library/old/manifests/${old.digest}`;
+  await fetch(oldUrl);
+  lab.clock.now += 48 * HOUR_MS;
   lab.hub.state = 'silent';
   const startedAt = performance.now();
   expect(await ask(`manifests/${digest}`)).toBe(200);
@@ -50,6 +55,7 @@ test('an origin that swallows every question costs one wait, and then nobody wai
   expect(waitedMs).toBeLessThan(6000);
   expect(await ask(`blobs/${config}`)).toBe(200);
   expect(await ask(`blobs/${layer}`)).toBe(200);
+  expect((await fetch(oldUrl)).status).toBe(200);
   expect(performance.now() - startedAt - waitedMs).toBeLessThan(1000);
 }, 20_000);
 
