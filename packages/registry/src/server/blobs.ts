@@ -57,8 +57,8 @@ export function blobAnswers({ origins, access, pulls, store, catalog, hearsay, p
         signal,
       );
     const belongs = catalog.belongs(digest, key) || hearsay.belongs(digest, key);
-    const told = belongs ? 'heard' : await askOrHear(hearsay, { key, digest, remote, caller }, ask, signal);
-    const size = told === 'heard' ? sizeOf(digest) : told;
+    const told = belongs ? undefined : await askOrHear(hearsay, { key, digest, remote, caller }, ask, signal);
+    const size = typeof told === 'number' ? told : sizeOf(digest);
     if (wanted.headOnly) return headAnswer(digest, size ?? (await ask()));
     const blob = await pulls.open({ digest, size, remote }, signal);
     if (!blob) throw new Failure('blob_unknown', `${key} has no blob ${digest}`);

@@ -25,7 +25,12 @@ export async function within<T>(waitMs: number, what: string, work: (signal: Abo
 }
 
 /** What the first gives within `waitMs`; else whichever of both gives something first. Fails as the second does. */
-export async function hedged<T>(first: Promise<T | undefined>, waitMs: number, second: () => Promise<T>): Promise<T> {
+export async function hedged<T>(
+  first: Promise<T | undefined>,
+  waitMs: number,
+  second: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
   const quiet = first.catch((error: unknown) => {
     if (!isFailure(error)) throw error;
     return undefined;
@@ -38,6 +43,8 @@ export async function hedged<T>(first: Promise<T | undefined>, waitMs: number, s
   } finally {
     clearTimeout(timer);
   }
+  // The first may have ended because nobody waits any more.
+  signal.throwIfAborted();
   const other = second();
   const given = quiet.then((value) => value ?? other);
   return await Promise.any([given, other]).catch(() => other);

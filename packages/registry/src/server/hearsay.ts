@@ -23,13 +23,16 @@ export interface Hearsay {
 }
 
 /** Which origins did not answer lately. One that answers ends what members said of the repository it answers for. */
-export interface Silence {
+interface Silence {
   isSilent(origin: string): boolean;
   /** The outcome of a question to the origin about a repository. Gives it back, or throws it again. */
   watch<T>(place: { readonly origin: string; readonly key: string }, answer: Promise<T>): Promise<T>;
 }
 
 const WORD_LIFE_MS = 3600 * 1000;
+/** So long nobody is asked again what nobody vouched for. */
+const NO_WORD_LIFE_MS = 1000;
+const NO_WORDS_MAX = 4096;
 const WORD_WAIT_MS = 1500;
 const REPOSITORIES_MAX = 256;
 const DIGESTS_PER_REPOSITORY_MAX = 8192;
@@ -46,6 +49,7 @@ interface Word {
 export function keepHearsay(members: Members | undefined, now: () => number): Hearsay {
   const words = new Map<string, Word>();
   const sizes = new Map<Digest, number>();
+  const deniedAt = new Map<string, number>();
   const questions = singleFlight<boolean>();
 
   function wordOn(repository: string): Word | undefined {
@@ -56,9 +60,14 @@ export function keepHearsay(members: Members | undefined, now: () => number): He
   }
 
   async function askMembers(repository: string, digest: Digest): Promise<boolean> {
+    const question = `${repository}@${digest}`;
+    if (now() - (deniedAt.get(question) ?? Number.NEGATIVE_INFINITY) < NO_WORD_LIFE_MS) return false;
     const late = AbortSignal.timeout(WORD_WAIT_MS);
     const isTrue = (await members?.vouch(repository, digest, late).catch(() => false)) ?? false;
-    if (!isTrue) return false;
+    if (!isTrue) {
+      setBounded(deniedAt, [question, now()], NO_WORDS_MAX);
+      return false;
+    }
     const word = wordOn(repository) ?? { until: now() + WORD_LIFE_MS, digests: new Map() };
     setBounded(words, [repository, word], REPOSITORIES_MAX);
     setBounded(word.digests, [digest, true], DIGESTS_PER_REPOSITORY_MAX);

@@ -73,13 +73,15 @@ test('what no member holds comes from the origin at once, and what they send lat
   expect(gets(head.lab)).toEqual([]);
 });
 
-test('members that fail cost nothing but the question', async () => {
+test.each([
+  [new Failure('origin_unavailable', 'no member answers'), 0],
+  [new Error('a bug'), 1],
+])('members that fail (%s) cost nothing but the question', async (error, told) => {
   const { lab, members, url } = await scene();
   await using _ = lab;
-  members.fetchSmall = async () => {
-    throw new Failure('origin_unavailable', 'no member answers');
-  };
+  members.fetchSmall = () => Promise.reject(error);
   expect((await fetch(url)).headers.get('drayage-source')).toBe('origin');
+  expect(lab.happenings.filter(({ kind }) => kind === 'error')).toHaveLength(told);
 });
 
 test('a member cannot bring a manifest, or its layers, under the name of a repository that does not hold it', async () => {

@@ -2,6 +2,7 @@ import {
   type BlobStore,
   type Catalog,
   type Digest,
+  describe,
   Failure,
   isFailure,
   type Members,
@@ -124,9 +125,9 @@ async function readShared(
     report({ kind: 'fetched', from: 'peer', origin, bytes: bytes.length });
     return readBytes(bytes, { digest, source: 'peer' }, catalog.facts(digest)?.mediaType);
   } catch (error) {
-    // The origin may do better than the members.
-    if (isFailure(error) || late.aborted) return undefined;
-    throw error;
+    // The origin may do better than the members; a fault of ours must not cost the client its pull.
+    if (!isFailure(error) && !late.aborted) report({ kind: 'error', where: 'members', problem: describe(error) });
+    return undefined;
   }
 }
 

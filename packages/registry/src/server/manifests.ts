@@ -48,7 +48,7 @@ export function manifestAnswers({ origins, access, tags, shelf, catalog }: Manif
     const known =
       (await shelf.held(place, digest)) ??
       (headOnly && resolved.head ? complete(resolved.head, digest) : undefined) ??
-      (await hedged(shelf.shared(place, digest, signal), MEMBERS_HEAD_START_MS, fromOrigin));
+      (await hedged(shelf.shared(place, digest, signal), MEMBERS_HEAD_START_MS, fromOrigin, signal));
     if (accepts(accept, known.mediaType)) return answer(known, resolved.stale);
 
     // What the client's own Accept makes of it at the origin may be a conversion, so it is not kept.
