@@ -222,7 +222,10 @@ function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
     const [first] = homes;
     if (first === undefined || first === home || isLooking) return;
     isLooking = true;
-    if (await line.isThere(first)) step({ kind: 'homes', homes });
+    if (await line.isThere(first)) {
+      filling?.story.note(`turns to home ${roll.memberOf(first) ?? 'unknown'}`);
+      step({ kind: 'homes', homes });
+    }
     isLooking = false;
   }
 
@@ -236,7 +239,10 @@ function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
           for (const member of nearer) if (heard.size < HEARD_MAX) heard.add(member);
           if (nearer.length > 0) void lookForFirst(home);
         },
-        () => step({ kind: 'home lost', home }),
+        () => {
+          filling?.story.note(`home ${roll.memberOf(home) ?? 'unknown'} does not answer`);
+          step({ kind: 'home lost', home });
+        },
       );
     },
     landed: ({ home, piece }) => line.landed(home, { digest, size: plan.size }, piece),
