@@ -4,14 +4,21 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { IS_SWARM_WIRED } from './lab/swarm-switch.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { swarmHerd, swarmHerd32, swarmHerdFast } from './prove/swarm-herd.ts';
 import { syscalls } from './prove/syscalls.ts';
 
-const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz];
+const SWARM_PROOFS: readonly Proof[] = [swarmHerd, swarmHerd32, swarmHerdFast];
+const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz, ...SWARM_PROOFS];
+/** What runs when no name is given. */
+const USUAL: readonly Proof[] = PROOFS.filter(
+  (proof) => !proof.isByNameOnly && (IS_SWARM_WIRED || !SWARM_PROOFS.includes(proof)),
+);
 
 enterNamespace(ALL_PACKAGES);
 process.exitCode = await main(process.argv.slice(2));
@@ -25,7 +32,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const outcomes: Outcome[] = [];
-  for (const proof of PROOFS.filter(({ name }) => names.length === 0 || names.includes(name))) {
+  const chosen = names.length === 0 ? USUAL : PROOFS.filter(({ name }) => names.includes(name));
+  for (const proof of chosen) {
     const outcome = await outcomeOf(proof, short);
     printOutcome(outcome, proof.title);
     if (outcome.figures) console.log(JSON.stringify({ proof: proof.name, ...outcome.figures }));

@@ -1,0 +1,107 @@
+import type { HostImage } from '../lab/host-origin.ts';
+import type { Host, Hosts, PullFrom } from '../lab/hosts.ts';
+import { MIB } from '../lab/images.ts';
+import { watchProcessor } from '../lab/processor.ts';
+import { now, type PullReport } from '../lab/pull-image.ts';
+import { type Figures, percentile } from './proof.ts';
+
+/** How a herd of pulls went. */
+export interface Run {
+  readonly slowestSeconds: number;
+  readonly medianSeconds: number;
+  /** What the origin sent, over the bytes of the image. */
+  readonly egress: number;
+  readonly problems: readonly string[];
+  readonly corrupt: number;
+  readonly longestGapMs: number;
+  /** Below 0.15 the processor may have been what was measured. */
+  readonly idleShare: number;
+}
+
+export interface RunParts {
+  readonly lab: Hosts;
+  readonly image: HostImage;
+  readonly hosts?: readonly Host[];
+  readonly from?: PullFrom;
+  /** Resolves when a host is to begin; at once when nothing is said. */
+  readonly begin?: (host: Host, at: number) => Promise<void>;
+}
+
+/** Lets hosts pull an image, each when it is told to, and measures. */
+export async function measure({ lab, image, hosts = lab.hosts, from = {}, begin }: RunParts): Promise<Run> {
+  const before = await lab.origin.sent();
+  const idle = watchProcessor();
+  const seconds: number[] = [];
+  const pull = async (host: Host, at: number): Promise<PullReport> => {
+    await begin?.(host, at);
+    const askedAt = now();
+    const report = await host.pull(image, from);
+    seconds.push((report.endedAt - askedAt) / 1000);
+    return { ...report, problems: report.problems.map((problem) => `${host.name} ${problem}`) };
+  };
+  const reports = await Promise.all(hosts.map(pull));
+  const after = await lab.origin.sent();
+  return {
+    slowestSeconds: percentile(seconds, 1),
+    medianSeconds: percentile(seconds, 0.5),
+    egress: (after.payloadBytes - before.payloadBytes) / image.bytes,
+    problems: reports.flatMap(({ problems, soundBytes }) =>
+      soundBytes === image.bytes || problems.length > 0 ? problems : [`only ${soundBytes} bytes were sound`],
+    ),
+    corrupt: reports.reduce((sum, report) => sum + report.corrupt, 0),
+    longestGapMs: Math.max(...reports.map((report) => report.longestGapMs)),
+    idleShare: idle(),
+  };
+}
+
+/** The rates of a lab's links, in Mbit/s. */
+export interface Links {
+  readonly hosts: number;
+  readonly hostMbit: number;
+  readonly originMbit: number;
+}
+
+/**
+ * The fluid limit: no scheme can give every one of the hosts all bytes sooner, since the origin has to send each byte
+ * once, every host has to receive each, and all of them together have to send N times as much.
+ */
+export function limitSeconds({ hosts, hostMbit, originMbit }: Links, bytes: number): number {
+  const megabits = (bytes * 8) / 1e6;
+  const together = (hosts * megabits) / (originMbit + hosts * hostMbit);
+  return Math.max(megabits / originMbit, megabits / hostMbit, together);
+}
+
+/** A run's figures, each name with the prefix. */
+export function figuresOf(prefix: string, run: Run, limit?: number): Figures {
+  const named: Record<string, number> = {
+    SlowestSeconds: round(run.slowestSeconds),
+    MedianSeconds: round(run.medianSeconds),
+    ...(limit === undefined ? {} : { SlowestOverLimit: round(run.slowestSeconds / limit) }),
+    Egress: round(run.egress, 3),
+    Problems: run.problems.length,
+    LongestGapMs: Math.round(run.longestGapMs),
+    IdleShare: round(run.idleShare),
+  };
+  return Object.fromEntries(Object.entries(named).map(([name, value]) => [`${prefix}${name}`, value]));
+}
+
+/** Returns the figures when everything held; else throws with what did not, the figures and the first problems. */
+export function judge(figures: Figures, held: Readonly<Record<string, boolean>>, runs: readonly Run[]): Figures {
+  const broken = Object.keys(held).filter((promise) => !held[promise]);
+  if (broken.length === 0) return figures;
+  const problems = runs.flatMap((run) => run.problems).slice(0, 8);
+  throw new Error([`does not hold: ${broken.join('; ')}`, JSON.stringify(figures), ...problems].join('\n'));
+}
+
+/** Whether every byte of every pull came, and was right. */
+export function isClean(run: Run): boolean {
+  return run.problems.length === 0 && run.corrupt === 0;
+}
+
+export function round(value: number, digits = 2): number {
+  return Number(value.toFixed(digits));
+}
+
+export function inMib(bytes: number): number {
+  return round(bytes / MIB, 1);
+}
