@@ -10,10 +10,21 @@ import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmHerd, swarmHerd32, swarmHerdFast } from './prove/swarm-herd.ts';
+import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
+import { swarmPair } from './prove/swarm-pair.ts';
 import { syscalls } from './prove/syscalls.ts';
 
-const SWARM_PROOFS: readonly Proof[] = [swarmHerd, swarmHerd32, swarmHerdFast];
+const SWARM_PROOFS: readonly Proof[] = [
+  swarmHerd,
+  swarmHerd32,
+  swarmHerdFast,
+  swarmJitter,
+  swarmWave,
+  swarmOriginStopped,
+  swarmPair,
+];
 const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz, ...SWARM_PROOFS];
 /** What runs when no name is given. */
 const USUAL: readonly Proof[] = PROOFS.filter(

@@ -155,8 +155,8 @@ async function addHost(parts: HostParts): Promise<Host> {
       if (!agent) throw new Error(`no agent was started on ${name}`);
       return agent;
     },
-    pull: ({ repository, tag, image }, { base = LOCAL_AGENT, byDigest = false } = {}) => {
-      const reference = byDigest ? image.manifest.digest : tag;
+    pull: ({ repository, tag, digest }, { base = LOCAL_AGENT, byDigest = false } = {}) => {
+      const reference = byDigest ? digest : tag;
       return errands.pull({ base, repository, reference }, PULL_BOUND_MS);
     },
   };

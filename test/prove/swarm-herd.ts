@@ -1,5 +1,6 @@
 import { startNginxCache, startRegistryCache } from '../lab/caches.ts';
 import { calibrate } from '../lab/calibrate.ts';
+import { startRuntimes } from '../lab/host-runtimes.ts';
 import { type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import type { Figures, Proof } from './proof.ts';
@@ -14,9 +15,9 @@ interface Herd extends Links {
   readonly isCompared: boolean;
 }
 
-const needs = ['docker-registry', 'nginx', 'curl', 'ip'];
+const needs = ['docker-registry', 'dockerd', 'docker', 'nginx', 'curl', 'ip'];
 
-/** Every host wants one cold image at once: none waits much longer than it must, and the origin sends it once. */
+/** Every host wants one cold image at once, one of them with dockerd as well: none waits much longer than it must, and the origin sends it once. */
 export const swarmHerd: Proof = {
   name: 'swarm-herd',
   title: 'sixteen hosts pull one cold image at once, beside the same without agents',
@@ -56,7 +57,8 @@ async function herd(folder: string, { bytes, isCompared, ...links }: Herd): Prom
   console.log(
     `     links carry ${carriedMbit.toFixed(1)} of ${hostMbit} Mbit/s; no scheme takes under ${limit.toFixed(1)} s`,
   );
-  const run = await measure({ lab, image });
+  await using runtimes = await startRuntimes(lab.hosts.slice(0, 1));
+  const run = await measure({ lab, image, runtimes: runtimes.clients });
   const figures: Figures = {
     hosts: count,
     hostMbit,

@@ -1,4 +1,6 @@
+import type { Client } from '../lab/client.ts';
 import type { HostImage } from '../lab/host-origin.ts';
+import { problemOf } from '../lab/host-runtimes.ts';
 import type { Host, Hosts, PullFrom } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { watchProcessor } from '../lab/processor.ts';
@@ -23,12 +25,21 @@ export interface RunParts {
   readonly image: HostImage;
   readonly hosts?: readonly Host[];
   readonly from?: PullFrom;
+  /** Real runtimes that pull the image as well, all from the start. */
+  readonly runtimes?: readonly Client[];
   /** Resolves when a host is to begin; at once when nothing is said. */
   readonly begin?: (host: Host, at: number) => Promise<void>;
 }
 
 /** Lets hosts pull an image, each when it is told to, and measures. */
-export async function measure({ lab, image, hosts = lab.hosts, from = {}, begin }: RunParts): Promise<Run> {
+export async function measure({
+  lab,
+  image,
+  hosts = lab.hosts,
+  from = {},
+  runtimes = [],
+  begin,
+}: RunParts): Promise<Run> {
   const before = await lab.origin.sent();
   const idle = watchProcessor();
   const seconds: number[] = [];
@@ -39,15 +50,20 @@ export async function measure({ lab, image, hosts = lab.hosts, from = {}, begin 
     seconds.push((report.endedAt - askedAt) / 1000);
     return { ...report, problems: report.problems.map((problem) => `${host.name} ${problem}`) };
   };
-  const reports = await Promise.all(hosts.map(pull));
+  const pulls = Promise.all(hosts.map(pull));
+  const runtimeProblems = await Promise.all(runtimes.map((client) => problemOf(client, image)));
+  const reports = await pulls;
   const after = await lab.origin.sent();
   return {
     slowestSeconds: percentile(seconds, 1),
     medianSeconds: percentile(seconds, 0.5),
     egress: (after.payloadBytes - before.payloadBytes) / image.bytes,
-    problems: reports.flatMap(({ problems, soundBytes }) =>
-      soundBytes === image.bytes || problems.length > 0 ? problems : [`only ${soundBytes} bytes were sound`],
-    ),
+    problems: [
+      ...reports.flatMap(({ problems, soundBytes }) =>
+        soundBytes === image.bytes || problems.length > 0 ? problems : [`only ${soundBytes} bytes were sound`],
+      ),
+      ...runtimeProblems.filter((problem) => problem !== undefined),
+    ],
     corrupt: reports.reduce((sum, report) => sum + report.corrupt, 0),
     longestGapMs: Math.max(...reports.map((report) => report.longestGapMs)),
     idleShare: idle(),
