@@ -11,9 +11,11 @@ import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
+import { swarmDeaths } from './prove/swarm-deaths.ts';
 import { swarmHerd, swarmHerd32, swarmHerdFast } from './prove/swarm-herd.ts';
 import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
 import { swarmPair } from './prove/swarm-pair.ts';
+import { swarmPartition } from './prove/swarm-partition.ts';
 import { syscalls } from './prove/syscalls.ts';
 
 const SWARM_PROOFS: readonly Proof[] = [
@@ -24,6 +26,8 @@ const SWARM_PROOFS: readonly Proof[] = [
   swarmWave,
   swarmOriginStopped,
   swarmPair,
+  swarmDeaths,
+  swarmPartition,
 ];
 const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz, ...SWARM_PROOFS];
 /** What runs when no name is given. */

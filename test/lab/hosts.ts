@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AGENT_HOST, type Agent, type AgentOptions, type Place, startAgent } from './agent.ts';
 import { type Errands, startErrands } from './errands.ts';
 import { type HostImage, type HostOrigin, startHostOrigin } from './host-origin.ts';
+import { membersOf } from './members.ts';
 import { type Network, type Port, type Rates, startNetwork } from './network.ts';
 import { must, until } from './process.ts';
 import type { PullReport } from './pull-image.ts';
@@ -101,11 +102,9 @@ export async function startHosts({ folder, count, hostMbit, originMbit }: HostsO
 export async function untilJoined(hosts: readonly Host[]): Promise<void> {
   if (!IS_SWARM_WIRED) return;
   const enough = Math.min(hosts.length - 1, MEMBERS_ENOUGH);
-  for (const { name, agent } of hosts) {
-    await until(`${name} to be among the members`, JOIN_WAIT_MS, async () => {
-      const members = (await agent.ask('/api/members')) as readonly unknown[];
-      return members.length >= enough;
-    });
+  for (const host of hosts) {
+    const isIn = async () => (await membersOf(host)).length >= enough;
+    await until(`${host.name} to be among the members`, JOIN_WAIT_MS, isIn);
   }
 }
 

@@ -29,6 +29,8 @@ export interface RunParts {
   readonly runtimes?: readonly Client[];
   /** Resolves when a host is to begin; at once when nothing is said. */
   readonly begin?: (host: Host, at: number) => Promise<void>;
+  /** Hosts that are lost on the way: when one of these resolves, its pull is neither waited for nor counted. */
+  readonly lost?: ReadonlyMap<Host, Promise<void>>;
 }
 
 /** Lets hosts pull an image, each when it is told to, and measures. */
@@ -39,20 +41,24 @@ export async function measure({
   from = {},
   runtimes = [],
   begin,
+  lost,
 }: RunParts): Promise<Run> {
   const before = await lab.origin.sent();
   const idle = watchProcessor();
   const seconds: number[] = [];
-  const pull = async (host: Host, at: number): Promise<PullReport> => {
+  const pull = async (host: Host, at: number): Promise<PullReport | undefined> => {
     await begin?.(host, at);
     const askedAt = now();
-    const report = await host.pull(image, from);
+    const pulled = host.pull(image, from);
+    const gone = lost?.get(host);
+    const report = await (gone ? Promise.race([pulled, gone]) : pulled);
+    if (!report) return undefined;
     seconds.push((report.endedAt - askedAt) / 1000);
     return { ...report, problems: report.problems.map((problem) => `${host.name} ${problem}`) };
   };
   const pulls = Promise.all(hosts.map(pull));
   const runtimeProblems = await Promise.all(runtimes.map((client) => problemOf(client, image)));
-  const reports = await pulls;
+  const reports = (await pulls).filter((report) => report !== undefined);
   const after = await lab.origin.sent();
   return {
     slowestSeconds: percentile(seconds, 1),
