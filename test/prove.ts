@@ -11,11 +11,13 @@ import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
+import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
 import { swarmHerd, swarmHerd32, swarmHerdFast } from './prove/swarm-herd.ts';
 import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
 import { swarmPair } from './prove/swarm-pair.ts';
 import { swarmPartition } from './prove/swarm-partition.ts';
+import { swarmStrangers } from './prove/swarm-strangers.ts';
 import { syscalls } from './prove/syscalls.ts';
 
 const SWARM_PROOFS: readonly Proof[] = [
@@ -27,6 +29,8 @@ const SWARM_PROOFS: readonly Proof[] = [
   swarmOriginStopped,
   swarmPair,
   swarmDeaths,
+  swarmBadMembers,
+  swarmStrangers,
   swarmPartition,
 ];
 const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz, ...SWARM_PROOFS];

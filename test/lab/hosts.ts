@@ -37,10 +37,15 @@ export interface Host {
   /** In memory. */
   readonly folder: string;
   /** Starts its agent: on the host's usual ports, and in the swarm where there is one. */
-  start(more?: Pick<AgentOptions, 'command' | 'more'>): Promise<Agent>;
+  start(how?: StartOptions): Promise<Agent>;
   readonly agent: Agent;
   /** Pulls as a runtime does, through the agent or from the registry at the base that is given. */
   pull(image: HostImage, from?: PullFrom): Promise<PullReport>;
+}
+
+export interface StartOptions extends Pick<AgentOptions, 'command' | 'more' | 'env'> {
+  /** In the place of what makes it a member of the lab's swarm. */
+  readonly swarm?: readonly string[];
 }
 
 export interface PullFrom {
@@ -139,14 +144,14 @@ async function addHost(parts: HostParts): Promise<Host> {
     place,
     readyWaitMs: READY_WAIT_MS,
   };
-  const swarm = swarmOptions({ address, join: parts.join, keyFile: parts.keyFile });
+  const member = swarmOptions({ address, join: parts.join, keyFile: parts.keyFile });
   return {
     name,
     address,
     port,
     errands,
     folder,
-    start: async ({ more = [], ...rest } = {}) => {
+    start: async ({ more = [], swarm = member, ...rest } = {}) => {
       agent = await startAgent({ ...options, ...rest, more: ['--log-level', 'info', ...swarm, ...more] });
       return agent;
     },

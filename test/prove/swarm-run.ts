@@ -49,9 +49,10 @@ export async function measure({
   const pull = async (host: Host, at: number): Promise<PullReport | undefined> => {
     await begin?.(host, at);
     const askedAt = now();
-    const pulled = host.pull(image, from);
-    const gone = lost?.get(host);
-    const report = await (gone ? Promise.race([pulled, gone]) : pulled);
+    const ends: Promise<PullReport | undefined>[] = [host.pull(image, from)];
+    const loss = lost?.get(host);
+    if (loss !== undefined) ends.push(loss.then(() => undefined));
+    const report = await Promise.race(ends);
     if (!report) return undefined;
     seconds.push((report.endedAt - askedAt) / 1000);
     return { ...report, problems: report.problems.map((problem) => `${host.name} ${problem}`) };

@@ -1,1 +1,2 @@
+export { fakeCertificate } from './link/fake-certificate.ts';
 export { type FakeMember, fakeMember } from './link/fake-member.ts';
