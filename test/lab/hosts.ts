@@ -43,7 +43,7 @@ export interface Host {
   pull(image: HostImage, from?: PullFrom): Promise<PullReport>;
 }
 
-export interface StartOptions extends Pick<AgentOptions, 'command' | 'more' | 'env'> {
+interface StartOptions extends Pick<AgentOptions, 'command' | 'more' | 'env'> {
   /** In the place of what makes it a member of the lab's swarm. */
   readonly swarm?: readonly string[];
 }

@@ -33,7 +33,7 @@ export async function homeOf(hosts: readonly Host[], digest: Digest): Promise<Ho
 }
 
 /** The host by the name of its agent. */
-export async function namesOf(hosts: readonly Host[]): Promise<ReadonlyMap<string, Host>> {
+async function namesOf(hosts: readonly Host[]): Promise<ReadonlyMap<string, Host>> {
   const names = await Promise.all(hosts.map(async (host) => [(await identityOf(host)) ?? host.name, host] as const));
   return new Map(names);
 }

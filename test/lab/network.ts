@@ -35,7 +35,7 @@ export interface Traffic {
 }
 
 /** Where the tests themselves sit. */
-export const TEST_ADDRESS = '10.98.0.1';
+const TEST_ADDRESS = '10.98.0.1';
 
 const BRIDGE = 'lab0';
 /** Where cut-off hosts go. */

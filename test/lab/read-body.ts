@@ -2,7 +2,8 @@ import { connect } from 'node:net';
 
 const BUFFER_BYTES = 256 * 1024;
 const HEAD_BYTES_MAX = 64 * 1024;
-const STALL_WAIT_MS = 30_000;
+/** Runtimes are patient; how long nothing came is a figure of every pull. */
+const STALL_WAIT_MS = 120_000;
 
 export interface Head {
   readonly status: number;

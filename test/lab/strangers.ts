@@ -8,13 +8,12 @@ import { identityOf } from './members.ts';
 import { LINK_PORT, SWARM_PORT } from './swarm-switch.ts';
 
 const ATTEMPT_WAIT_MS = 5000;
-/** OPEN of channel 0 and WANT of piece 0, as a member would say them. */
 const NOISE_BYTES = 200;
 /** 1.3.6.1.4.1.53594.1.1, where a certificate carries the identity of its member. */
 const IDENTITY_NAME = Buffer.from('2b0601040183a25a0101', 'hex');
 
 /** One way to try to get in. Resolves with what was read once TLS stood, which should be nothing, and whether it got in. */
-export interface Attempt {
+interface Attempt {
   readonly name: string;
   run(host: Host): Promise<{ readonly bytes: number; readonly isIn: boolean }>;
 }
