@@ -146,7 +146,7 @@ async function pushNoise(url: string, repository: string, seed: string, bytes: n
 }
 
 function imageOf(name: string, bytes: number): Image {
-  const busybox = busyboxLayer();
+  const busybox = busyboxLayer(name);
   const sizes = LAYER_SHARES.map((share) => Math.round(bytes * share));
   const rest = bytes - busybox.bytes.length - sizes.reduce((sum, size) => sum + size, 0);
   const layers = [...sizes, Math.max(rest, MIB / 16)].map((size, at) => noiseLayer(`${name}-${at}`, size));

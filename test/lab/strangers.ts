@@ -69,7 +69,8 @@ async function shout(socket: Socket | TLSSocket): ReturnType<Attempt['run']> {
     socket.destroy();
   });
   socket.write(randomBytes(NOISE_BYTES));
-  await once(socket, 'close');
+  // A reset is an answer too.
+  await new Promise((resolve) => socket.once('close', resolve));
   return { bytes, isIn };
 }
 

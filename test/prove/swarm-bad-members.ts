@@ -2,14 +2,16 @@ import { type Runtimes, startRuntimes } from '../lab/host-runtimes.ts';
 import { type Host, type Hosts, startHosts, untilJoined } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { identityOf, membersOf } from '../lab/members.ts';
+import { until } from '../lab/process.ts';
 import { LIES, makeRogue, type Vice, viceOf } from '../lab/rogue.ts';
-import { tamper } from '../lab/tamper.ts';
+import { isSealed, tamper } from '../lab/tamper.ts';
 import type { Proof } from './proof.ts';
 import { figuresOf, inMib, isClean, judge, measure, type Run, round } from './swarm-run.ts';
 
 const SLOWEST_OVER_CLEAN_MAX = 1.5;
 const RATE_MBIT = 100;
 const RUNTIMES = 3;
+const SEAL_WAIT_MS = 20_000;
 
 const CASES: readonly (readonly Vice[])[] = [
   ['flip'],
@@ -117,8 +119,11 @@ async function amongTampered({ lab, runtimes, bytes }: Stage, isHidden: boolean)
   await untilJoined([host]);
   const first = await host.pull(image);
   if (first.problems.length > 0) throw new Error(`the image cannot even be pulled: ${first.problems[0]}`);
+  const { data } = host.agent;
+  // A client has its last byte before the blob is on the disk for good.
+  await until('every layer to be sealed', SEAL_WAIT_MS, () => image.layers.every((layer) => isSealed(data, layer)));
   await host.agent.kill();
-  for (const layer of image.layers) tamper(host.agent.data, layer, isHidden);
+  for (const layer of image.layers) tamper(data, layer, isHidden);
   await host.agent.restart();
   await untilJoined([host]);
   const name = await identityOf(host);
