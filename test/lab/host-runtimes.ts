@@ -9,6 +9,8 @@ import { podmanOn } from './podman.ts';
 /** No authority is trusted: whatever does not go through the agent fails. */
 const NO_AUTHORITIES = '/dev/null';
 
+const PROBLEM_CHARS_MAX = 400;
+
 /** Real runtimes on the hosts, one each: dockerd, containerd and podman, as far as there are hosts. */
 export async function startRuntimes(hosts: readonly Host[]): Promise<Runtimes> {
   await using stack = new AsyncDisposableStack();
@@ -37,6 +39,7 @@ export async function problemOf(client: Client, { repository, tag, config }: Hos
     const held = await client.configDigest(reference);
     return held === config ? undefined : `${client.name} holds ${held}, not ${config}`;
   } catch (error) {
-    return `${client.name}: ${error instanceof Error ? error.message : error}`;
+    // ctr says how far it is ten times a second; what went wrong stands at the end.
+    return `${client.name}: ${String(error).trim().slice(-PROBLEM_CHARS_MAX)}`;
   }
 }
