@@ -13,7 +13,7 @@ import type { Figures, Proof } from './prove/proof.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
-import { swarmHerd, swarmHerd32, swarmHerdFast } from './prove/swarm-herd.ts';
+import { swarmHerd, swarmHerd32, swarmHerdFast, swarmHerdSlow } from './prove/swarm-herd.ts';
 import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
 import { swarmPair } from './prove/swarm-pair.ts';
 import { swarmPartition } from './prove/swarm-partition.ts';
@@ -24,6 +24,7 @@ const SWARM_PROOFS: readonly Proof[] = [
   swarmHerd,
   swarmHerd32,
   swarmHerdFast,
+  swarmHerdSlow,
   swarmJitter,
   swarmWave,
   swarmOriginStopped,

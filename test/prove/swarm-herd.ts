@@ -38,6 +38,15 @@ export const swarmHerd32: Proof = {
   run: (folder) => herd(folder, { hosts: 32, hostMbit: 50, originMbit: 50, bytes: 64 * MIB, isCompared: true }),
 };
 
+/** A quarter of the bytes in the same time: where sixteen agents share two cores, the network is what is measured. */
+export const swarmHerdSlow: Proof = {
+  name: 'swarm-herd-slow',
+  title: 'sixteen hosts on 25 Mbit/s, which leaves the processor room',
+  needs,
+  isByNameOnly: true,
+  run: (folder) => herd(folder, { hosts: 16, hostMbit: 25, originMbit: 25, bytes: 32 * MIB, isCompared: false }),
+};
+
 /** An origin ten times as fast as a host, which tempts every host to ask it. */
 export const swarmHerdFast: Proof = {
   name: 'swarm-herd-fast',
