@@ -1,3 +1,4 @@
+import { processorSeconds } from '../bench/nginx.ts';
 import type { Client } from '../lab/client.ts';
 import type { HostImage } from '../lab/host-origin.ts';
 import { problemOf } from '../lab/host-runtimes.ts';
@@ -16,6 +17,8 @@ export interface Run {
   readonly problems: readonly string[];
   readonly corrupt: number;
   readonly longestGapMs: number;
+  /** What the hosts' agents used, for each gibibyte that clients got. */
+  readonly agentSecondsPerGib: number;
   /** Below 0.15 the processor may have been what was measured. */
   readonly idleShare: number;
 }
@@ -45,6 +48,7 @@ export async function measure({
 }: RunParts): Promise<Run> {
   const before = await lab.origin.sent();
   const idle = watchProcessor();
+  const used = watchAgents(lab.hosts);
   const seconds: number[] = [];
   const pull = async (host: Host, at: number): Promise<PullReport | undefined> => {
     await begin?.(host, at);
@@ -73,8 +77,26 @@ export async function measure({
     ],
     corrupt: reports.reduce((sum, report) => sum + report.corrupt, 0),
     longestGapMs: Math.max(...reports.map((report) => report.longestGapMs)),
+    agentSecondsPerGib: used() / ((image.bytes * (reports.length + runtimes.length)) / (1024 * MIB)),
     idleShare: idle(),
   };
+}
+
+/** Ends with the processor seconds that these hosts' agents have used meanwhile; those that died are left out. */
+function watchAgents(hosts: readonly Host[]): () => number {
+  const secondsOf = ({ agent }: Host): number => {
+    try {
+      return processorSeconds(agent.pid());
+    } catch {
+      return Number.NaN;
+    }
+  };
+  const before = hosts.map(secondsOf);
+  return () =>
+    hosts
+      .map((host, at) => secondsOf(host) - (before[at] ?? 0))
+      .filter((seconds) => seconds >= 0)
+      .reduce((sum, seconds) => sum + seconds, 0);
 }
 
 /** The rates of a lab's links, in Mbit/s. */
@@ -103,6 +125,7 @@ export function figuresOf(prefix: string, run: Run, limit?: number): Figures {
     Egress: round(run.egress, 3),
     Problems: run.problems.length,
     LongestGapMs: Math.round(run.longestGapMs),
+    AgentCpuSecondsPerGiB: round(run.agentSecondsPerGib, 1),
     IdleShare: round(run.idleShare),
   };
   return Object.fromEntries(Object.entries(named).map(([name, value]) => [`${prefix}${name}`, value]));
