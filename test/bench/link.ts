@@ -4,8 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Link } from '@drayage/swarm';
-import { type FakeMember, fakeMember } from '@drayage/swarm/testing';
+import { type FakeMember, fakeMember, type Link } from '@drayage/swarm/testing';
 import { blake3 } from '@napi-rs/blake-hash';
 import { MIB } from '../lab/images.ts';
 import { makeBlob } from './measure.ts';
@@ -15,6 +14,9 @@ const FILE_BYTES = 1024 * MIB;
 const PASSES = 2;
 const ROUNDS = 3;
 const WANTS = 8;
+const HASH_BYTES = 32;
+/** The hash first; nobody signs here. */
+const ATTESTATION_BYTES = 128;
 const DIGEST = `sha256:${'0'.repeat(64)}` as const;
 
 /** What a process has used, as it says itself. */
@@ -124,12 +126,13 @@ function sinkFor({ told }: FakeMember, pieceBytes: number): Begin {
     link.want({ channel: 0, piece: next, length: pieceBytes, inFlight: WANTS });
     next += 1;
   };
-  told.onPart = ({ piece, offset, bytes, hash, isLast }, link) => {
+  told.onPart = ({ piece, offset, bytes, attestation, isLast }, link) => {
     const buffer = filling.get(piece);
     if (!buffer) throw new Error('not asked for');
     bytes.copy(buffer, offset);
     if (!isLast) return undefined;
-    if (!blake3(buffer).equals(hash)) reject(new Error(`piece ${piece} is not what was attested`));
+    if (!attestation.subarray(0, HASH_BYTES).equals(blake3(buffer)))
+      reject(new Error(`piece ${piece} is not what was attested`));
     filling.delete(piece);
     free.push(buffer);
     ask(link);
@@ -140,7 +143,7 @@ function sinkFor({ told }: FakeMember, pieceBytes: number): Begin {
     return undefined;
   };
   return async (link) => {
-    link.open(DIGEST);
+    link.open(DIGEST, { zone: undefined, uplinkBytesPerSecond: 0 });
     for (let want = 0; want < WANTS; want++) ask(link);
     await promise;
   };
@@ -148,17 +151,17 @@ function sinkFor({ told }: FakeMember, pieceBytes: number): Begin {
 
 async function sourceFor({ told }: FakeMember, path: string, pieceBytes: number): Promise<Begin> {
   const file = await open(path);
-  const hashes: Buffer[] = [];
+  const attestations: Buffer[] = [];
   const piece = Buffer.alloc(pieceBytes);
   for (let at = 0; at < FILE_BYTES; at += pieceBytes) {
     await file.read(piece, 0, pieceBytes, at);
-    hashes.push(blake3(piece));
+    attestations.push(Buffer.concat([blake3(piece)], ATTESTATION_BYTES));
   }
   told.onWant = (wanted, link) => {
-    const index = wanted.piece % hashes.length;
+    const index = wanted.piece % attestations.length;
     const read = async (into: Buffer, offset: number) =>
       (await file.read(into, 0, into.length, index * pieceBytes + offset)).bytesRead;
-    void link.send({ ...wanted, length: pieceBytes, hash: hashes[index] ?? piece, read });
+    void link.send({ ...wanted, length: pieceBytes, attestation: attestations[index] ?? piece, read });
   };
   return async () => void (await told.line('closed 0'));
 }

@@ -22,6 +22,14 @@ export function parseAddress(text: string): Address {
   return { host, port };
 }
 
+/** Reads a host that others could dial: a name or an IP address, without a port. Throws on anything else. */
+export function parseHost(text: string): string {
+  const host = text.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(host) === 0 && !HOST_NAME.test(host)) throw new Error('not a host such as 10.0.0.5 or node1.example.com');
+  if (host === '0.0.0.0' || host === '::') throw new Error('nobody can dial every address; name one');
+  return host;
+}
+
 /** Reads an address, or `unix:PATH`. Throws on anything else. */
 export function parseAdminAddress(text: string): AdminAddress {
   if (!text.startsWith('unix:')) return parseAddress(text);

@@ -1,5 +1,7 @@
 import { type Digest, describe, Failure, isFailure, parseDigest, type Report } from '@drayage/core';
+import type { Swarm } from '@drayage/swarm';
 import type { FastifyInstance, FastifyReply } from 'fastify';
+import { explain } from './explain.ts';
 import { heldImages } from './held-images.ts';
 import { type ImageParts, type ImageRequest, pullImage } from './pull-image.ts';
 import type { EventSink, EventStreams } from './sse.ts';
@@ -7,20 +9,28 @@ import { verifyStore } from './verify-store.ts';
 
 export interface ApiParts extends ImageParts {
   readonly status: () => object;
+  /** The other hosts; undefined for a host without a swarm. */
+  readonly swarm: Swarm | undefined;
   readonly report: Report;
 }
 
 const BLOBS_LISTED_MAX = 10_000;
-const IMAGES_MS = 30_000;
+const LOOK_MS = 30_000;
 const REFERENCE_CHARS_MAX = 1024;
 
 /** The calls under /api. */
 export function addApi(app: FastifyInstance, streams: EventStreams, parts: ApiParts): void {
-  const { store, catalog, pulls, now } = parts;
+  const { store, catalog, pulls, swarm, now } = parts;
   app.get('/api/status', async () => parts.status());
+  app.get('/api/members', async () => ({ members: swarm?.members() ?? [] }));
   app.get('/api/pulls', async () => ({ pulls: pulls.list() }));
+  // A reference may hold slashes and be longer than a parameter may.
+  app.get<{ Params: { '*': string } }>('/api/explain/*', async ({ params }) => {
+    const target = params['*'].slice(0, REFERENCE_CHARS_MAX);
+    return explain(target, parts, AbortSignal.timeout(LOOK_MS));
+  });
   app.get('/api/images', async () => ({
-    images: await heldImages({ store, catalog }, AbortSignal.timeout(IMAGES_MS)),
+    images: await heldImages({ store, catalog }, AbortSignal.timeout(LOOK_MS)),
   }));
   app.get('/api/blobs', async () => {
     const held = [...store.list()].sort((a, b) => b.lastUsedAt - a.lastUsedAt);

@@ -1,6 +1,6 @@
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { createInterface } from 'node:readline';
-import { describe, Failure } from '@drayage/core';
+import { describe, FAILURE_CODES, Failure } from '@drayage/core';
 import { type AdminAddress, formatAddress, parseAdminAddress, reachable } from './address.ts';
 import type { Call } from './command.ts';
 import { OPTIONS } from './options.ts';
@@ -108,7 +108,7 @@ async function* readEvents(address: AdminAddress, path: string, body: object): A
 function refusal(text: string): Error {
   try {
     const { error } = JSON.parse(text) as { error: { code: string; message: string } };
-    return new Failure(error.code === 'options_invalid' ? 'options_invalid' : 'unsupported', error.message);
+    return new Failure(FAILURE_CODES.find((known) => known === error.code) ?? 'unsupported', error.message);
   } catch {
     return new Failure('agent_unreachable', 'what answers there is no agent');
   }

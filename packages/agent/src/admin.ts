@@ -112,6 +112,7 @@ function statusOf(error: unknown): number {
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   blob_unknown: 404,
   digest_invalid: 400,
+  manifest_unknown: 404,
   name_invalid: 400,
   options_invalid: 400,
   unsupported: 409,

@@ -1,17 +1,21 @@
 import { mkdir } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { isDeepStrictEqual } from 'node:util';
-import { Failure, originFill, startPulls } from '@drayage/core';
+import { Failure, originFill, type Report, startPulls } from '@drayage/core';
 import { type Policies, policies, startEndpoint, startOrigins } from '@drayage/registry';
 import { openStore } from '@drayage/store';
+import type { Swarm } from '@drayage/swarm';
 import type pino from 'pino';
 import { type AdminAddress, formatAddress } from './address.ts';
 import { startAdmin } from './admin.ts';
+import { agentStatus } from './agent-status.ts';
 import type { Config } from './config.ts';
 import { reportTo } from './events.ts';
+import { announceBy, joinSwarm } from './join-swarm.ts';
 import { makeMetrics } from './metrics.ts';
 import { limited } from './rate.ts';
 import { readiness } from './readiness.ts';
+import { readSwarmKeys } from './swarm-keys.ts';
 
 export interface AgentParts {
   readonly log: pino.Logger;
@@ -36,19 +40,29 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const startedAt = now();
   await using parts = new AsyncDisposableStack();
   const metrics = makeMetrics();
-  const report = reportTo(log, metrics, now);
+  let swarm: Swarm | undefined;
+  const told = reportTo(log, metrics, now);
+  const report: Report = (happening) => {
+    told(happening);
+    if (swarm) announceBy(swarm, happening);
+  };
 
+  // Whatever is wrong with the key is told before anything is made or opened.
+  const keys = config.swarmKeyFile === undefined ? undefined : await readSwarmKeys(config.swarmKeyFile);
   await makeFolder(config.data);
   const store = parts.use(await openStore({ root: config.data, quotaBytes: config.cacheBytes, report }));
-  metrics.measure({ store });
+  const alone = originFill({ report });
+  if (keys) swarm = parts.use(await joinSwarm(config, keys, { store, originFill: alone, report }));
+  metrics.measure({ store, swarm });
   const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
-  const pulls = parts.use(startPulls({ store, fill: originFill({ report }), report }));
+  const pulls = parts.use(startPulls({ store, fill: swarm?.fill ?? alone, report }));
 
   let rules = rulesOf(config);
   const livePolicies: Policies = { for: (repository) => rules.for(repository) };
   const { defaultOrigin } = config;
-  const shared = { origins, pulls, store, catalog: store.catalog, policies: livePolicies, defaultOrigin, report };
+  const held = { store, catalog: store.catalog, pulls, swarm };
+  const shared = { ...held, origins, policies: livePolicies, defaultOrigin, report };
   const endpoint = parts.use(await startEndpoint({ ...shared, listen: config.listen, hosts: [hostname()] }));
   const addresses = endpoint.addresses.map(formatAddress);
 
@@ -61,17 +75,10 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
       address: config.admin,
       metrics: metrics.registry,
       readiness: () => readiness(isDraining, store.status(), origins.status()),
-      status: () => ({
-        version,
-        uptimeSeconds: Math.round((now() - startedAt) / 1000),
-        isDraining,
-        endpoint: addresses,
-        admin: formatAddress(adminAddress),
-        data: config.data,
-        defaultOrigin,
-        store: store.status(),
-        origins: origins.status(),
-      }),
+      status: () => {
+        const here = { version, config, endpoint: addresses, admin: adminAddress };
+        return agentStatus({ ...shared, ...here, isDraining, uptimeMs: now() - startedAt });
+      },
     }),
   );
 

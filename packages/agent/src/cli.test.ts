@@ -107,7 +107,15 @@ test('an agent with wrong options exits 2 with every fault, and opens nothing', 
 
 test('a command exits 3 with a hint when no agent answers', async () => {
   const absent = `--admin=unix:${join(folder, 'absent')}`;
-  for (const command of [['status'], ['pulls'], ['pull', 'busybox'], ['blobs'], ['verify']]) {
+  for (const command of [
+    ['status'],
+    ['pulls'],
+    ['pull', 'busybox'],
+    ['blobs'],
+    ['verify'],
+    ['members'],
+    ['explain', 'busybox'],
+  ]) {
     expect(await run(...command, absent)).toMatchObject({ code: 3, err: expect.stringContaining('drayage agent') });
   }
   const { out } = await run('status', '--json', absent);
@@ -117,7 +125,17 @@ test('a command exits 3 with a hint when no agent answers', async () => {
 test('an agent answers its commands, ends on SIGTERM with 0, and starts again on the same folder', async () => {
   const first = await agent();
   const status = await run('status', '--json', first.admin);
-  expect(JSON.parse(status.out)).toMatchObject({ store: { blobs: 0, drafts: 0 }, defaultOrigin: 'docker.io' });
+  expect(JSON.parse(status.out)).toMatchObject({
+    store: { blobs: 0, drafts: 0 },
+    defaultOrigin: 'docker.io',
+    identity: null,
+    members: 0,
+    addresses: {
+      endpoint: expect.arrayContaining([expect.stringMatching(/^127\.0\.0\.1:\d+$/)]),
+      swarm: [],
+      links: [],
+    },
+  });
   expect((await run('status', first.admin)).out).toMatch(/^drayage \d/);
   expect(await run('blobs', first.admin)).toMatchObject({ code: 0 });
   expect(await run('verify', first.admin)).toMatchObject({ code: 0, out: '0 sound, 0 corrupt, 0 B hashed\n' });
@@ -128,6 +146,24 @@ test('an agent answers its commands, ends on SIGTERM with 0, and starts again on
   const second = await agent();
   second.child.kill('SIGINT');
   expect((await second.end).code).toBe(0);
+});
+
+test('what is said of other hosts without a key is warned of, for it does nothing', async () => {
+  const { line } = await agent('--join', 'seed1', '--zone=rack-12');
+  expect(await line('without --swarm-key-file')).toContain('these do nothing: --join, --zone');
+});
+
+test.each([
+  ['is missing', undefined, 'cannot be read'],
+  ['holds no key', 'hunter2', 'no swarm key file'],
+])('a key file that %s exits 2 and says so before anything is made', async (_, content, fault) => {
+  const path = join(folder, 'swarm.key');
+  if (content !== undefined) writeFileSync(path, content);
+  const data = join(folder, 'data');
+  const { code, err } = await run('agent', '--data', data, '--listen=127.0.0.1:0', '--swarm-key-file', path);
+  expect([code, err]).toEqual([2, expect.stringContaining(fault)]);
+  expect(err).not.toContain('hunter2');
+  expect(() => rmSync(data, { recursive: true })).toThrow('ENOENT');
 });
 
 test('a second agent on the same folder exits 1 with one line that says why', async () => {

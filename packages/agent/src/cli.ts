@@ -66,7 +66,8 @@ function sortOut(error: unknown): { readonly code: string; readonly status: numb
 }
 
 function positionalFaults({ positionals }: Command, given: Arguments): readonly string[] {
-  const missing = positionals.slice(given.positionals.length).map((name) => `${name} is missing`);
+  const left = positionals.slice(given.positionals.length);
+  const missing = left.filter((name) => !name.startsWith('[')).map((name) => `${name} is missing`);
   const extra = given.positionals
     .slice(positionals.length)
     .map((word) => `"${word.slice(0, 64)}" is one word too many`);

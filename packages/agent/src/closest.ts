@@ -1,13 +1,16 @@
 const DISTANCE_MAX = 3;
 const CHARS_MAX = 40;
 
-/** The names a mistyped one may have meant, best first, three at most. */
+/** The names nearest to a mistyped one, where any is near, three at most. */
 export function closest(typed: string, names: readonly string[]): readonly string[] {
   if (typed.length > CHARS_MAX) return [];
-  return names
+  const near = names
     .map((name) => ({ name, distance: name.startsWith(typed) && typed !== '' ? 1 : distance(typed, name) }))
-    .filter((candidate) => candidate.distance <= Math.min(DISTANCE_MAX, Math.ceil(typed.length / 2)))
-    .sort((a, b) => a.distance - b.distance || a.name.localeCompare(b.name))
+    .filter((candidate) => candidate.distance <= Math.min(DISTANCE_MAX, Math.ceil(typed.length / 2)));
+  const best = Math.min(...near.map((candidate) => candidate.distance));
+  return near
+    .filter((candidate) => candidate.distance === best)
+    .sort((a, b) => a.name.localeCompare(b.name))
     .slice(0, 3)
     .map((candidate) => candidate.name);
 }

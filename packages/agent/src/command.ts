@@ -29,7 +29,7 @@ export interface Call {
 export interface Command {
   readonly name: string;
   readonly summary: string;
-  /** The names of its positional arguments; each is required. */
+  /** The names of its positional arguments; what stands in brackets may be left out. */
   readonly positionals: readonly string[];
   readonly flags: readonly Flag[];
   /** Its flags are the agent's options, which it checks itself with the environment and the file. */

@@ -76,6 +76,27 @@ export const COMMANDS: readonly Command[] = [
     run: async (call) => (await import('./commands/verify.ts')).verify(call),
   },
   {
+    ...client,
+    name: 'members',
+    summary: 'list the other members of the swarm',
+    run: async (call) => (await import('./commands/members.ts')).members(call),
+  },
+  {
+    ...client,
+    name: 'explain',
+    summary: 'say where the bytes of a blob or an image came from',
+    positionals: ['DIGEST|REFERENCE'],
+    run: async (call) => (await import('./commands/explain.ts')).explain(call),
+  },
+  {
+    name: 'key',
+    summary: 'make a swarm key: hosts that have it help each other',
+    positionals: ['new', '[FILE]'],
+    flags: [JSON_FLAG, HELP_FLAG],
+    readsOptions: false,
+    run: async (call) => (await import('./commands/key.ts')).key(call),
+  },
+  {
     ...ofOptions,
     name: 'doctor',
     summary: 'check the way from the runtime through the agent to the origins, and say what to do',

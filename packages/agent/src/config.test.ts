@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { type Flag, readArguments } from './arguments.ts';
 import { type Config, readConfig } from './config.ts';
 import { CONFIG_FLAG, OPTIONS } from './options.ts';
+import { idleOptions } from './swarm-options.ts';
 
 const FLAGS: readonly Flag[] = [CONFIG_FLAG, ...Object.values(OPTIONS)].map(({ flag, value }) => ({
   flag,
@@ -46,7 +47,16 @@ test('with nothing said, the defaults hold', async () => {
     defaultOrigin: 'docker.io',
     cacheBytes: undefined,
     logLevel: 'info',
+    swarmListen: [{ host: '0.0.0.0', port: 5052 }],
+    linkListen: { host: '0.0.0.0', port: 5053 },
+    advertise: undefined,
+    swarmKeyFile: undefined,
+    join: [],
+    zone: undefined,
+    uploadRate: undefined,
+    downloadRate: undefined,
   });
+  expect(idleOptions(config)).toEqual([]);
   expect(config.origins.map(({ name }) => name)).toContain('registry.k8s.io');
   expect(config.origins[0]).toMatchObject({ name: 'docker.io', url: 'https://registry-1.docker.io' });
 });
@@ -64,6 +74,51 @@ test('a flag wins over the environment, the environment over the file, the file 
     { host: '0.0.0.0', port: 2 },
   ]);
   expect(config.data).toBe(join(folder, 'here'));
+});
+
+test('what is said of other hosts is read from every source, files beside the file that names them', async () => {
+  const path = file(
+    'swarmKeyFile: swarm.key\njoin: [seed1, "dns:drayage.default.svc:6052"]\nzone: rack-12\nuploadRate: 10MB/s\n',
+  );
+  const words = ['--config', path, '--swarm-listen', ':6052', '--swarm-listen', '[::1]:6052', '--link-listen=:6053'];
+  const config = await read(words, { DRAYAGE_ADVERTISE: '[fd00::5]', DRAYAGE_DOWNLOAD_RATE: '1GiB/s' });
+  expect(config).toMatchObject({
+    swarmListen: [
+      { host: '0.0.0.0', port: 6052 },
+      { host: '::1', port: 6052 },
+    ],
+    linkListen: { host: '0.0.0.0', port: 6053 },
+    advertise: 'fd00::5',
+    swarmKeyFile: join(folder, 'swarm.key'),
+    join: [
+      { kind: 'host', at: { host: 'seed1', port: 5052 } },
+      { kind: 'dns', at: { host: 'drayage.default.svc', port: 6052 } },
+    ],
+    zone: 'rack-12',
+    uploadRate: 10e6,
+    downloadRate: 2 ** 30,
+  });
+  expect(idleOptions(config)).toEqual([]);
+});
+
+test('what is said of other hosts without a key is named, for it does nothing', async () => {
+  const config = await read(['--join', 'mdns', '--zone', 'a', '--link-listen', ':1', '--swarm-listen', '0.0.0.0:5052']);
+  expect(idleOptions(config)).toEqual(['--link-listen', '--join', '--zone']);
+});
+
+test('every fault of what is said of other hosts is told', async () => {
+  const words = ['--advertise', '10.0.0.5:5052', '--join', 'one two', '--zone', 'a b', '--upload-rate', '1KiB/s'];
+  const faults = await faultsOf(read(words, { DRAYAGE_SWARM_KEY_FILE: '', DRAYAGE_LINK_LISTEN: '5053' }));
+  expect(faults).toEqual([
+    'DRAYAGE_LINK_LISTEN: not an address such as 127.0.0.1:5050',
+    '--advertise: not a host such as 10.0.0.5 or node1.example.com',
+    '--join: not HOST[:PORT], dns:NAME[:PORT], a URL, or mdns',
+    '--zone: not a zone such as rack-12: at most 64 letters, digits, dots, dashes, underscores',
+    '--upload-rate: must be at least 64KiB/s',
+  ]);
+  expect(await faultsOf(read(['--advertise', '0.0.0.0']))).toEqual([
+    '--advertise: nobody can dial every address; name one',
+  ]);
 });
 
 test('every fault of every source is told at once, with where it stands', async () => {

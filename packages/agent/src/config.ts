@@ -3,7 +3,8 @@ import { describe, Failure } from '@drayage/core';
 import type { Arguments } from './arguments.ts';
 import { didYouMean } from './closest.ts';
 import { type ConfigFile, readConfigFile } from './config-file.ts';
-import { CONFIG_FLAG, type Defaults, KNOWN_ORIGINS, OPTIONS, type Option, type Options } from './options.ts';
+import type { Defaults, Option } from './option.ts';
+import { CONFIG_FLAG, KNOWN_ORIGINS, OPTIONS, type Options } from './options.ts';
 import type { OriginConfig } from './origin-config.ts';
 
 /** Everything an agent is told. */
@@ -35,6 +36,14 @@ export async function readConfig(sources: Sources): Promise<Config> {
     listen: read('listen'),
     admin: read('admin'),
     data: read('data'),
+    swarmListen: read('swarmListen'),
+    linkListen: read('linkListen'),
+    advertise: read('advertise'),
+    swarmKeyFile: read('swarmKeyFile'),
+    join: read('join'),
+    zone: read('zone'),
+    uploadRate: read('uploadRate'),
+    downloadRate: read('downloadRate'),
     defaultOrigin: read('defaultOrigin'),
     cacheBytes: read('cacheBytes'),
     originRate: read('originRate'),
@@ -70,7 +79,7 @@ function readOption<K extends keyof Options>(name: K, { sources, file, faults }:
   for (const [source, texts, folder] of given) {
     if (texts === undefined) continue;
     try {
-      const parsed = option.parse(name === 'data' ? texts.map((text) => absolute(folder, text)) : texts);
+      const parsed = option.parse(option.isPath ? texts.map((text) => absolute(folder, text)) : texts);
       if (!isGiven) value = parsed;
       isGiven = true;
     } catch (error) {

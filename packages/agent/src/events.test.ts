@@ -3,6 +3,7 @@ import { type Happening, sha256 } from '@drayage/core';
 import pino from 'pino';
 import { expect, test } from 'vitest';
 import { reportTo } from './events.ts';
+import { aMember, fakeSwarm } from './fake-swarm.ts';
 import { makeMetrics } from './metrics.ts';
 
 const digest = sha256(Buffer.from('a blob'));
@@ -31,6 +32,15 @@ const HAPPENINGS: readonly Happening[] = [
   { kind: 'corrupt', where: 'origin', digest, detail: 'whole' },
   { kind: 'sealed', digest, size: 7 },
   { kind: 'evicted', digest, size: 7 },
+  { kind: 'lease', outcome: 'granted' },
+  { kind: 'lease', outcome: 'landed' },
+  { kind: 'piece_rejected', reason: 'hash', member: '12D3KooWA', digest },
+  { kind: 'quarantined', member: '12D3KooWA', why: 'lie', ms: 86_400_000 },
+  { kind: 'announced', blobs: 12 },
+  { kind: 'lookup', seconds: 0.03, holders: 2 },
+  { kind: 'link', state: 'opened', member: '12D3KooWB', reason: undefined },
+  { kind: 'link', state: 'ended', member: '12D3KooWB', reason: 'idle' },
+  { kind: 'link', state: 'refused', member: '192.0.2.7', reason: 'key' },
   { kind: 'store_state', passThrough: 'the disk is full' },
   { kind: 'error', where: 'store', problem: 'odd' },
 ];
@@ -49,7 +59,10 @@ function listen(level: string): { lines: string[]; log: pino.Logger } {
 test('what happens is counted under the names that operators rely on', async () => {
   const metrics = makeMetrics();
   const status = { blobs: 3, bytes: 99, drafts: 0, draftBytes: 0, quotaBytes: 100, passThrough: undefined };
-  metrics.measure({ store: { status: () => status } });
+  metrics.measure({
+    store: { status: () => status },
+    swarm: fakeSwarm({ members: [aMember({}), aMember({ isLinked: false })] }),
+  });
   const report = reportTo(listen('silent').log, metrics, () => 0);
   for (const happening of HAPPENINGS) report(happening);
   const text = await metrics.registry.metrics();
@@ -65,7 +78,15 @@ test('what happens is counted under the names that operators rely on', async () 
     'drayage_store_blobs 3',
     'drayage_store_evictions_total 1',
     'drayage_pieces_rejected_total{reason="corrupt_origin"} 1',
-    'drayage_quarantined_total 1',
+    'drayage_pieces_rejected_total{reason="hash"} 1',
+    'drayage_quarantined_total 2',
+    'drayage_leases_total{outcome="granted"} 1',
+    'drayage_announced_total 12',
+    'drayage_directory_lookup_seconds_count 1',
+    'drayage_members 2',
+    'drayage_links 1',
+    'drayage_errors_total{kind="member_lie"} 1',
+    'drayage_errors_total{kind="link_refused"} 1',
     'drayage_access_total{policy="public",decision="allow"} 1',
     'drayage_origin_requests_total{origin="docker.io",code="failed"} 1',
     'drayage_origin_breaker{origin="docker.io"} 2',
@@ -87,6 +108,9 @@ test('at info, only what may need a person is written', () => {
     'answered not found: the origin failed',
     'corrupt bytes from disk',
     'corrupt bytes from origin',
+    'a member sent what was not attested',
+    'a member is left alone for a while',
+    'a link was refused',
     'the store takes nothing; blobs are passed through',
     'odd',
   ]);
@@ -109,4 +133,23 @@ test('a warning that repeats is written now and then, and counted each time', as
   for (now = 0; now < 60_000; now += 1000) report({ kind: 'masked', origin: 'a.test', target: '/', problem: 'down' });
   expect(lines).toHaveLength(2);
   expect(await metrics.registry.metrics()).toContain('drayage_errors_total{kind="masked"} 60');
+});
+
+test('a stranger that tries from many addresses is one line, and counted each time', async () => {
+  const { lines, log } = listen('info');
+  const metrics = makeMetrics();
+  const report = reportTo(log, metrics, () => 0);
+  for (let host = 1; host <= 20; host += 1)
+    report({ kind: 'link', state: 'refused', member: `192.0.2.${host}`, reason: 'key' });
+  report({ kind: 'link', state: 'refused', member: '192.0.2.1', reason: 'certificate' });
+  expect(lines).toHaveLength(2);
+  expect(await metrics.registry.metrics()).toContain('drayage_errors_total{kind="link_refused"} 21');
+});
+
+test('a host without a swarm has no members, and says so', async () => {
+  const metrics = makeMetrics();
+  const status = { blobs: 0, bytes: 0, drafts: 0, draftBytes: 0, quotaBytes: 1, passThrough: undefined };
+  metrics.measure({ store: { status: () => status }, swarm: undefined });
+  const lines = (await metrics.registry.metrics()).split('\n');
+  expect(lines).toEqual(expect.arrayContaining(['drayage_members 0', 'drayage_links 0']));
 });

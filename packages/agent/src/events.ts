@@ -65,6 +65,37 @@ const BLOBS: Pick<Handlers, 'fill' | 'sealed' | 'evicted' | 'corrupt'> = {
   },
 };
 
+const SWARM: Pick<Handlers, 'lease' | 'piece_rejected' | 'quarantined' | 'announced' | 'lookup' | 'link'> = {
+  lease: ({ outcome }, { leases }, tell) => {
+    leases.inc({ outcome });
+    tell('debug', `lease ${outcome}`, {});
+  },
+  piece_rejected: ({ reason, member, digest }, { piecesRejected }, tell) => {
+    piecesRejected.inc({ reason });
+    tell('warn', 'a member sent what was not attested', { member, reason, digest: shortOf(digest) }, member);
+  },
+  quarantined: ({ member, why, ms }, { quarantined, errors }, tell) => {
+    quarantined.inc();
+    // Tells a member from a blob, and one that lied from one that only went away.
+    errors.inc({ kind: `member_${why}` });
+    tell('warn', 'a member is left alone for a while', { member, why, seconds: Math.round(ms / 1000) }, member);
+  },
+  announced: ({ blobs }, { announced }, tell) => {
+    announced.inc(blobs);
+    tell('debug', 'announced', { blobs });
+  },
+  lookup: ({ seconds, holders }, { lookupSeconds }, tell) => {
+    lookupSeconds.observe(seconds);
+    tell('debug', 'looked up', { seconds, holders });
+  },
+  link: ({ state, member, reason }, { errors }, tell) => {
+    if (state !== 'refused') return tell('debug', `link ${state}`, { member, reason });
+    errors.inc({ kind: 'link_refused' });
+    // By its reason: a stranger that tries from many addresses is one line all the same.
+    return tell('warn', 'a link was refused', { member, reason }, reason ?? '');
+  },
+};
+
 const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = {
   breaker: ({ origin, state }, { originBreaker }, tell) => {
     originBreaker.set({ origin }, BREAKER[state]);
@@ -89,7 +120,7 @@ const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = 
   },
 };
 
-const HANDLERS: Handlers = { ...TRAFFIC, ...BLOBS, ...TROUBLE };
+const HANDLERS: Handlers = { ...TRAFFIC, ...BLOBS, ...SWARM, ...TROUBLE };
 
 function tellOf<K extends Kind>(
   happening: Extract<Happening, { readonly kind: K }>,

@@ -1,9 +1,12 @@
 import type { StoreStatus } from '@drayage/core';
+import type { MemberStatus } from '@drayage/swarm';
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 
 /** What is read at the moment of a scrape. */
 interface Measured {
   readonly store: { status(): StoreStatus };
+  /** Undefined for a host without a swarm. */
+  readonly swarm: { members(): readonly MemberStatus[] } | undefined;
 }
 
 /** Every metric of an agent, in a registry of its own. */
@@ -22,8 +25,11 @@ export interface Metrics {
   readonly access: Counter<'policy' | 'decision'>;
   readonly originRequests: Counter<'origin' | 'code'>;
   readonly originBreaker: Gauge<'origin'>;
+  readonly leases: Counter<'outcome'>;
+  readonly announced: Counter;
+  readonly lookupSeconds: Histogram;
   readonly errors: Counter<'kind'>;
-  /** Adds the figures that are read from the store when somebody asks. */
+  /** Adds the figures that are read from the store and the swarm when somebody asks. */
   measure(measured: Measured): void;
 }
 
@@ -56,25 +62,31 @@ export function makeMetrics(): Metrics {
     fillSeconds: histogram('fill_seconds', 'From the start of a fill to its seal.', FILL_SECONDS),
     fills: counter('fills', 'Fills that reached a state.', ['state']),
     evictions: counter('store_evictions_total', 'Blobs removed to make room.'),
-    piecesRejected: counter('pieces_rejected_total', 'Bytes that proved wrong on arrival, by sender.', ['reason']),
-    quarantined: counter('quarantined_total', 'Blobs of this disk that proved wrong.'),
+    piecesRejected: counter('pieces_rejected_total', 'What proved wrong on arrival.', ['reason']),
+    quarantined: counter('quarantined_total', 'Blobs of this disk, and members, that were set aside.'),
     access: counter('access_total', 'Decisions on who may read.', ['policy', 'decision']),
     originRequests: counter('origin_requests_total', 'Requests to origins.', ['origin', 'code']),
     originBreaker: gauge('origin_breaker', '0 closed, 1 half-open, 2 open.', ['origin']),
+    leases: counter('leases_total', 'Parts of a blob taken on for everyone, by how that went.', ['outcome']),
+    announced: counter('announced_total', 'Blobs made known to the directory.'),
+    lookupSeconds: histogram('directory_lookup_seconds', 'To find out who holds a blob.', SECONDS),
     errors: counter('errors_total', 'Things that went wrong, by place.', ['kind']),
-    measure: ({ store }) => {
-      const read = (name: string, help: string, value: (status: StoreStatus) => number) =>
+    measure: ({ store, swarm }) => {
+      const read = (name: string, help: string, value: () => number) =>
         new Gauge({
           name: METRIC_PREFIX + name,
           help,
           registers,
           collect() {
-            this.set(value(store.status()));
+            this.set(value());
           },
         });
-      read('store_bytes', 'Bytes of sealed blobs.', ({ bytes }) => bytes);
-      read('store_blobs', 'Sealed blobs.', ({ blobs }) => blobs);
-      read('store_pass_through', '1 while nothing is written.', ({ passThrough }) => (passThrough ? 1 : 0));
+      read('store_bytes', 'Bytes of sealed blobs.', () => store.status().bytes);
+      read('store_blobs', 'Sealed blobs.', () => store.status().blobs);
+      read('store_pass_through', '1 while nothing is written.', () => (store.status().passThrough ? 1 : 0));
+      const members = () => swarm?.members() ?? [];
+      read('members', 'Members of the swarm that this one is in touch with.', () => members().length);
+      read('links', 'Open links that carry pieces.', () => members().filter(({ isLinked }) => isLinked).length);
     },
   };
 }

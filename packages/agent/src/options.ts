@@ -1,7 +1,9 @@
 import { isOriginName } from '@drayage/core';
 import { type Address, type AdminAddress, parseAddress, parseAdminAddress } from './address.ts';
 import { didYouMean } from './closest.ts';
-import { parseRate, parseSize } from './units.ts';
+import { limit, many, type Option, one, path } from './option.ts';
+import { SWARM_OPTIONS, type SwarmOptions } from './swarm-options.ts';
+import { parseSize } from './units.ts';
 
 const LOG_LEVELS = ['error', 'warn', 'info', 'debug'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -14,7 +16,7 @@ export interface NamedUrl {
 }
 
 /** The value of every option, whoever gave it. */
-export interface Options {
+export interface Options extends SwarmOptions {
   readonly listen: readonly Address[];
   readonly admin: AdminAddress;
   readonly data: string;
@@ -26,26 +28,6 @@ export interface Options {
   readonly logLevel: LogLevel;
   /** Undefined: pretty on a terminal, else JSON. */
   readonly logFormat: LogFormat | undefined;
-}
-
-/** What a default may depend on. */
-export interface Defaults {
-  readonly home: string;
-  readonly dataHome: string | undefined;
-  readonly isRoot: boolean;
-}
-
-/** One option: everything that is known of it stands in its row. */
-export interface Option<T> {
-  readonly flag: string;
-  readonly env: string | undefined;
-  readonly value: string;
-  /** The default, for people. */
-  readonly fallback: string;
-  readonly help: string;
-  readonly initial: (defaults: Defaults) => T;
-  /** Reads what was given, in order; throws with the reason when it is wrong. */
-  readonly parse: (texts: readonly string[]) => T;
 }
 
 /** The public registries an agent knows from the start. */
@@ -88,11 +70,13 @@ export const OPTIONS: { readonly [K in keyof Options]: Option<Options[K]> } = {
     env: 'DRAYAGE_DATA',
     value: 'DIR',
     fallback: '$XDG_DATA_HOME/drayage, /var/lib/drayage as root',
-    help: 'the store',
+    help: 'identity and store',
+    isPath: true,
     initial: ({ home, dataHome, isRoot }) =>
       isRoot ? '/var/lib/drayage' : `${dataHome || `${home}/.local/share`}/drayage`,
-    parse: one(folder),
+    parse: one(path),
   },
+  ...SWARM_OPTIONS,
   origin: {
     flag: 'origin',
     env: 'DRAYAGE_ORIGIN',
@@ -127,7 +111,7 @@ export const OPTIONS: { readonly [K in keyof Options]: Option<Options[K]> } = {
     fallback: 'none',
     help: 'most bytes per second taken from all origins together',
     initial: () => undefined,
-    parse: one(originRate),
+    parse: one(limit),
   },
   logLevel: {
     flag: 'log-level',
@@ -171,34 +155,8 @@ export function originName(text: string): string {
   return text;
 }
 
-function one<T>(parse: (text: string) => T): (texts: readonly string[]) => T {
-  return (texts) => parse(texts.at(-1) ?? '');
-}
-
-function many<T>(parse: (text: string) => T, countMax: number): (texts: readonly string[]) => readonly T[] {
-  return (texts) => {
-    const items = texts.flatMap((text) => text.split(',')).map((text) => text.trim());
-    if (items.length > countMax) throw new Error(`at most ${countMax} may be given`);
-    return items.map(parse);
-  };
-}
-
-function folder(text: string): string {
-  if (text === '' || text.includes('\0')) throw new Error('not a folder');
-  return text;
-}
-
 function namedUrl(text: string): NamedUrl {
   const equals = text.indexOf('=');
   if (equals < 1) throw new Error('must be NAME=URL, such as registry.example.com=https://registry.example.com');
   return { name: originName(text.slice(0, equals)), url: originUrl(text.slice(equals + 1)) };
-}
-
-const ORIGIN_RATE_MIN = 64 * 1024;
-
-/** Slower than this, answers would look stalled to the time limits of the fetch. */
-function originRate(text: string): number {
-  const rate = parseRate(text);
-  if (rate < ORIGIN_RATE_MIN) throw new Error('must be at least 64KiB/s');
-  return rate;
 }

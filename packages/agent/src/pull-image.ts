@@ -164,12 +164,13 @@ async function fetchOne(progress: BlobProgress, buffer: Buffer, pulling: Pulling
   const { digest, size } = progress;
   await using blob = await pulling.pulls.open({ digest, size, remote: pulling.repository }, signal);
   if (!blob) throw new Failure('blob_unknown', `${pulling.key} has no blob ${digest}`);
-  progress.source = blob.source;
   while (progress.bytes < size) {
     const read = await blob.read(buffer, progress.bytes, signal);
     if (read === 0) throw new Failure('blob_corrupt', `${digest} ended after ${progress.bytes} of ${size} bytes`);
     progress.bytes += read;
+    progress.source = blob.source;
   }
+  progress.source = blob.source;
 }
 
 function brief({ digest, size, bytes, source }: BlobProgress): BlobProgress {

@@ -1,11 +1,9 @@
-import { setTimeout as wait } from 'node:timers/promises';
+import { rateOf } from '@drayage/core';
 import type { Origins } from '@drayage/registry';
-
-const BURST_SECONDS = 0.25;
 
 /** The same origins, giving blobs no faster than so many bytes per second all together. */
 export function limited(origins: Origins, bytesPerSecond: number, now: () => number): Origins {
-  const takeTurn = turnstile(bytesPerSecond, now);
+  const rate = rateOf(bytesPerSecond, now);
   return {
     ...origins,
     repository: (origin, path, caller) => {
@@ -15,22 +13,11 @@ export function limited(origins: Origins, bytesPerSecond: number, now: () => num
         async *read(digest, span, signal) {
           for await (const chunk of repository.read(digest, span, signal)) {
             yield chunk;
-            await takeTurn(chunk.length, signal);
+            await rate.take(chunk.length, signal);
           }
         },
       };
     },
     [Symbol.asyncDispose]: () => origins[Symbol.asyncDispose](),
-  };
-}
-
-/** Each taker pushes the time at which the next may go; nothing is queued but waiting readers. */
-function turnstile(bytesPerSecond: number, now: () => number): (bytes: number, signal: AbortSignal) => Promise<void> {
-  let freeAt = 0;
-  return async (bytes, signal) => {
-    const soon = now() - BURST_SECONDS * 1000;
-    freeAt = Math.max(freeAt, soon) + (bytes / bytesPerSecond) * 1000;
-    const delayMs = freeAt - now();
-    if (delayMs > 0) await wait(delayMs, undefined, { signal });
   };
 }

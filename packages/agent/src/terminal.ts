@@ -4,6 +4,7 @@ const CODES = { bold: 1, red: 31, green: 32, yellow: 33, cyan: 36, grey: 90 } as
 export type Colour = keyof typeof CODES;
 
 const BAR_CELLS = 24;
+const MEMBER_CHARS = 10;
 const EIGHTHS = ['', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
 /** The text in a colour, where colours are wanted. */
@@ -20,6 +21,11 @@ export function table(output: Output, heading: readonly string[], rows: readonly
       .join('  ')
       .trimEnd();
   return `${[paint(output, 'bold', line(heading)), ...rows.map(line)].join('\n')}\n`;
+}
+
+/** A member's name as people read it: the beginning is the same for all. */
+export function shortMember(member: string): string {
+  return member.length > MEMBER_CHARS ? `…${member.slice(-MEMBER_CHARS)}` : member;
 }
 
 /** A bar of fixed width that is full at 1. */

@@ -5,10 +5,9 @@ import type { PiecePlan, Span } from './pieces.ts';
 export type Source = 'disk' | 'peer' | 'origin' | 'mixed';
 
 /** A blob that can be read, complete or still filling. Held until disposed: what is held is not evicted. */
-export interface OpenBlob extends AsyncDisposable {
+export interface BlobReader extends AsyncDisposable {
   readonly digest: Digest;
   readonly size: number;
-  readonly source: Source;
   /**
    * Copies checked bytes from `offset` on into `into` and says how many; 0 at the end only.
    * Waits where the blob is still filling. The last piece comes only after the whole digest is proven.
@@ -18,6 +17,12 @@ export interface OpenBlob extends AsyncDisposable {
   read(into: Buffer, offset: number, signal: AbortSignal): Promise<number>;
 }
 
+/** A blob that can be read, and where its bytes come from. */
+export interface OpenBlob extends BlobReader {
+  /** As far as it is known by now; undefined until the first bytes of a fill have come. */
+  readonly source: Source | undefined;
+}
+
 /** A blob on its way to the disk. There is one per digest, however many hold it; what it has stays when all let go. */
 export interface Draft extends AsyncDisposable {
   readonly digest: Digest;
@@ -25,8 +30,11 @@ export interface Draft extends AsyncDisposable {
   /** Bytes of the pieces that are here. */
   readonly heldBytes: number;
   has(piece: number): boolean;
-  /** Keeps a piece that arrived whole. The chunks must not change until it resolves. Throws `disk_failed`. */
-  write(piece: number, chunks: readonly Uint8Array[]): Promise<void>;
+  /**
+   * Keeps a piece that arrived whole. The chunks must not change until it resolves. Whoever has hashed its blocks already
+   * (BLAKE3, 32 bytes each) hands that over. Throws `disk_failed`.
+   */
+  write(piece: number, chunks: readonly Uint8Array[], blockHashes?: Buffer): Promise<void>;
   /** With every piece here: proves the digest, and makes the blob durable. False when the bytes are not the digest's. */
   seal(signal: AbortSignal): Promise<boolean>;
   /** Forgets pieces that proved wrong. Readers that were given any of their bytes fail with `blob_corrupt`. */
@@ -37,7 +45,7 @@ export interface Draft extends AsyncDisposable {
    */
   readPiece(into: Buffer, offset: number): Promise<number>;
   /** A reader that follows the draft as it fills, and goes on through the sealing. */
-  follow(source: Source): OpenBlob;
+  follow(): BlobReader;
   /** The pieces that readers wait for, and for how long already. */
   waiting(): readonly { readonly piece: number; readonly waitedMs: number }[];
   /** From now on somebody fills the draft: readers wait for what is missing. */

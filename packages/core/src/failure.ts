@@ -10,6 +10,7 @@ export const FAILURE_CODES = [
   'disk_failed',
   'manifest_invalid',
   'manifest_unknown',
+  'member_unreachable',
   'name_invalid',
   'name_unknown',
   'options_invalid',

@@ -1,4 +1,4 @@
-import type { Draft, OpenBlob, Remote } from './blob.ts';
+import type { BlobReader, Draft, OpenBlob, Remote, Source } from './blob.ts';
 import type { Digest } from './digest.ts';
 import { describe } from './failure.ts';
 import type { Fill } from './fill.ts';
@@ -78,11 +78,14 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     await run.draft[Symbol.asyncDispose]();
   }
 
-  function countReader(run: Run, blob: OpenBlob): OpenBlob {
+  function countReader(run: Run, blob: BlobReader): OpenBlob {
     run.readers++;
     clearTimeout(run.linger);
     return {
       ...blob,
+      get source() {
+        return sourceOf(run);
+      },
       async [Symbol.asyncDispose]() {
         run.readers--;
         if (run.readers === 0 && runs.get(blob.digest) === run) {
@@ -99,8 +102,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
       await run.ended;
       run = runs.get(draft.digest);
     }
-    const heldBefore = run ? run.bytesFrom.disk : draft.heldBytes;
-    const blob = draft.follow(heldBefore === 0 ? 'origin' : 'mixed');
+    const blob = draft.follow();
     if (run) await draft[Symbol.asyncDispose]();
     return countReader(run ?? start(draft, remote), blob);
   }
@@ -142,6 +144,14 @@ function newRun(draft: Draft, { origin }: Remote, startedAt: number): Run {
     readers: 0,
     linger: undefined,
   };
+}
+
+/** Where the bytes come from, as far as that is known. */
+function sourceOf({ draft, bytesFrom: { disk, peer, origin } }: Run): Source | undefined {
+  if (disk === draft.plan.size && peer + origin === 0) return 'disk';
+  // What the disk lacks comes from elsewhere, wherever that will be.
+  if (disk > 0 || (peer > 0 && origin > 0)) return 'mixed';
+  return peer > 0 ? 'peer' : origin > 0 ? 'origin' : undefined;
 }
 
 function factsOf({ draft, origin }: Run): { readonly digest: Digest; readonly origin: string } {

@@ -1,4 +1,4 @@
-export type { BlobStore, Draft, HeldBlob, OpenBlob, Remote, Source, StoreStatus } from './blob.ts';
+export type { BlobReader, BlobStore, Draft, HeldBlob, OpenBlob, Remote, Source, StoreStatus } from './blob.ts';
 export type { BlobFacts, Catalog, KnownFacts } from './catalog.ts';
 export {
   algorithmOf,
@@ -16,6 +16,7 @@ export { type Fill, type FillJob, type OriginFillParts, originFill } from './fil
 export type { FillsParts, PullStatus } from './fills.ts';
 export { BLOB_BYTES_MAX, BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces, type Span } from './pieces.ts';
 export { type Pulls, startPulls, type Want } from './pull.ts';
+export { type Rate, rateOf } from './rate.ts';
 export {
   isOriginName,
   isRepositoryPath,

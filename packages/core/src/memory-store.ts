@@ -1,7 +1,8 @@
-import type { BlobStore, Draft, HeldBlob, OpenBlob, Source } from './blob.ts';
+import { blake3 } from '@napi-rs/blake-hash';
+import type { BlobReader, BlobStore, Draft, HeldBlob, OpenBlob } from './blob.ts';
 import { type Digest, matches } from './digest.ts';
 import { Failure } from './failure.ts';
-import { type PiecePlan, pieceAt, pieceSpan, planPieces } from './pieces.ts';
+import { BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces } from './pieces.ts';
 
 /** A store without a disk, for tests: it keeps the same promises as the real one, which the contract suite checks. */
 export function memoryStore(): BlobStore {
@@ -32,6 +33,10 @@ export function memoryStore(): BlobStore {
       sealed.set(digest, Buffer.from(bytes));
       return true;
     },
+    async blockHashes(digest) {
+      const bytes = sealed.get(digest);
+      return bytes && hashBlocks(bytes);
+    },
     sizeOf: (digest) => sealed.get(digest)?.length,
     list: (): HeldBlob[] => [...sealed].map(([digest, { length }]) => ({ digest, size: length, lastUsedAt: 0 })),
     remove: async (digest) => sealed.delete(digest),
@@ -49,6 +54,12 @@ export function memoryStore(): BlobStore {
     }),
     async [Symbol.asyncDispose]() {},
   };
+}
+
+function hashBlocks(bytes: Buffer): Buffer {
+  const count = Math.ceil(bytes.length / BLOCK_BYTES);
+  const blocks = Array.from({ length: count }, (_, at) => bytes.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES));
+  return Buffer.concat(blocks.map((block) => blake3(block)));
 }
 
 interface Reader {
@@ -113,7 +124,12 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
       }
       lookAgain();
     },
-    follow: (source) => follow(state, source),
+    async readPiece(into, offset) {
+      const piece = pieceAt(plan, offset);
+      if (!state.present.has(piece)) throw new Failure('blob_lost', `piece ${piece} of ${digest} is not here`);
+      return state.bytes.copy(into, 0, offset, pieceSpan(plan, piece).end);
+    },
+    follow: () => follow(state),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: Date.now() - since })),
     begin() {
       state.abandoned = undefined;
@@ -126,7 +142,7 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
   };
 }
 
-function follow(state: State, source: Source): OpenBlob {
+function follow(state: State): BlobReader {
   const { digest, plan } = state;
   const given: Reader = { from: Number.MAX_SAFE_INTEGER, to: 0, isSpoiled: false };
   state.readers.add(given);
@@ -134,7 +150,6 @@ function follow(state: State, source: Source): OpenBlob {
   return {
     digest,
     size: plan.size,
-    source,
     async read(into, offset, signal) {
       if (offset >= plan.size) return 0;
       const piece = pieceAt(plan, offset);

@@ -51,7 +51,12 @@ export type Happening =
   | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'lease'; readonly outcome: 'granted' | 'landed' | 'withdrawn' | 'refused' | 'failed' }
-  | { readonly kind: 'piece_rejected'; readonly reason: 'hash' | 'attestation'; readonly member: string; readonly digest: Digest }
+  | {
+      readonly kind: 'piece_rejected';
+      readonly reason: 'hash' | 'attestation';
+      readonly member: string;
+      readonly digest: Digest;
+    }
   | { readonly kind: 'quarantined'; readonly member: string; readonly why: 'lie' | 'misses'; readonly ms: number }
   | { readonly kind: 'announced'; readonly blobs: number }
   | { readonly kind: 'lookup'; readonly seconds: number; readonly holders: number }

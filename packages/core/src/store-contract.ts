@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto';
+import { blake3 } from '@napi-rs/blake-hash';
 import { expect, test } from 'vitest';
-import type { BlobStore, Draft, OpenBlob } from './blob.ts';
+import type { BlobReader, BlobStore, Draft } from './blob.ts';
 import { type Digest, digestOf, hashLike, sha256 } from './digest.ts';
 import { isFailure } from './failure.ts';
-import { pieceSpan } from './pieces.ts';
+import { BLOCK_BYTES, pieceSpan } from './pieces.ts';
 
 const SIZE = 1_200_000;
 const never: AbortSignal = new AbortController().signal;
@@ -45,7 +46,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const reading = readFrom(reader, 0);
     for (const piece of [3, 1, 4, 0, 2]) await writePiece(draft, piece, bytes);
     expect(await store.open(digest)).toBeUndefined();
@@ -59,7 +60,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const { start } = pieceSpan(draft.plan, draft.plan.count - 1);
     for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, bytes);
     const last = reader.read(Buffer.alloc(SIZE), start, never);
@@ -72,7 +73,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using early = draft.follow('origin');
+    await using early = draft.follow();
     const wrong = Buffer.from(bytes);
     wrong[100] = (wrong[100] ?? 0) ^ 1;
     for (let piece = 0; piece < draft.plan.count; piece++) await writePiece(draft, piece, wrong);
@@ -86,7 +87,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
 
     await writePiece(draft, 0, bytes);
     expect(await draft.seal(never)).toBe(true);
-    await using late = draft.follow('origin');
+    await using late = draft.follow();
     expect(await readFrom(late, 0)).toEqual(bytes);
   });
 
@@ -94,7 +95,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const waiting = reader.read(Buffer.alloc(10), 0, never);
     draft.fail(new Error('the origin is gone'));
     await expect(waiting).rejects.toThrow('the origin is gone');
@@ -109,7 +110,7 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     const { store, bytes, digest } = await scene();
     await using _store = store;
     await using draft = await present(store.draft(digest, SIZE));
-    await using reader = draft.follow('origin');
+    await using reader = draft.follow();
     const stop = new AbortController();
     const given = reader.read(Buffer.alloc(10), 0, stop.signal);
     const other = reader.read(Buffer.alloc(10), 0, never);
@@ -117,6 +118,30 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     await expect(given).rejects.toThrow('given up');
     await writePiece(draft, 0, bytes);
     expect(await other).toBe(10);
+  });
+
+  test(`${name}: a piece of a draft can be read for others before the digest is proven, the last one too`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    const last = draft.plan.count - 1;
+    const { start } = pieceSpan(draft.plan, last);
+    await writePiece(draft, last, bytes);
+    const into = Buffer.alloc(BLOCK_BYTES);
+    const count = await draft.readPiece(into, start);
+    expect(into.subarray(0, count).equals(bytes.subarray(start, start + count))).toBe(true);
+    expect(count).toBe(Math.min(BLOCK_BYTES, SIZE - start));
+    await expect(draft.readPiece(into, 0)).rejects.toSatisfy((error) => isFailure(error, 'blob_lost'));
+  });
+
+  test(`${name}: the hashes of a sealed blob's blocks are known, and of no other`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    expect(await store.blockHashes(digest)).toBeUndefined();
+    await store.put(digest, bytes);
+    const hashes = await present(store.blockHashes(digest));
+    expect(hashes.length).toBe(32 * Math.ceil(SIZE / BLOCK_BYTES));
+    expect(hashes.subarray(32, 64).equals(blake3(bytes.subarray(BLOCK_BYTES, 2 * BLOCK_BYTES)))).toBe(true);
   });
 
   test(`${name}: one digest has one draft, and no second size`, async () => {
@@ -153,7 +178,7 @@ async function writePiece(draft: Draft, piece: number, bytes: Buffer): Promise<v
 }
 
 /** Everything from an offset on, as a client would read it. */
-export async function readFrom(blob: OpenBlob, from: number): Promise<Buffer> {
+export async function readFrom(blob: BlobReader, from: number): Promise<Buffer> {
   const into = Buffer.alloc(200_000);
   const parts: Buffer[] = [];
   for (let offset = from; ; ) {

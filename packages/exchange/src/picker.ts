@@ -14,11 +14,23 @@ export function pickPiece(member: Member, link: Link): number | undefined {
     const only = rarest(member, link, { from: 0, to: plan.count, isFarOnly: true });
     if (only !== undefined || 2 * member.transfers.length >= IN_FLIGHT_USUAL) return only;
   }
+  // With nobody else to exchange with, order costs nothing, and reading and proving go along with it.
+  if (member.links.size === 1) return firstOf(member, link);
   const anywhere: Choice = { from: 0, to: plan.count, isFarOnly: false };
   // Pieces beyond every window would be lost with the one member that fetched them.
   if (member.random() < ANYWHERE_SHARE) return rarest(member, link, anywhere);
   const window: Choice = { from: head, to: Math.min(head + (plan.count >>> 1), plan.count), isFarOnly: false };
   return rarest(member, link, window) ?? rarest(member, link, anywhere);
+}
+
+function firstOf({ open, head, plan }: Member, { held }: Link): number | undefined {
+  for (const [from, to] of [
+    [head, plan.count],
+    [0, head],
+  ] as const) {
+    for (let piece = from; piece < to; piece++) if (hasPiece(open, piece) && hasPiece(held, piece)) return piece;
+  }
+  return undefined;
 }
 
 interface Choice {

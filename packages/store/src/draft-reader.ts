@@ -1,10 +1,10 @@
-import { BLOCK_BYTES, Failure, type OpenBlob, pieceAt, pieceSpan, type Source, shortOf } from '@drayage/core';
+import { BLOCK_BYTES, type BlobReader, Failure, pieceAt, pieceSpan, shortOf } from '@drayage/core';
 import { checkedReader } from './blocks.ts';
 import { losePiece } from './draft-hash.ts';
 import { breakDown, corrupt, type DraftState, type Given, isVisible, untilVisible } from './draft-state.ts';
 
 /** A reader that follows the draft at its own pace. `letGo` is called once, when it is disposed. */
-export function followDraft(state: DraftState, source: Source, letGo: () => Promise<void>): OpenBlob {
+export function followDraft(state: DraftState, letGo: () => Promise<void>): BlobReader {
   const { digest, plan } = state;
   const given: Given = { from: Number.MAX_SAFE_INTEGER, to: 0, spoiled: false };
   const readFile = checkedReader({ handle: state.data, size: plan.size, hashes: state.map.hashes });
@@ -38,7 +38,6 @@ export function followDraft(state: DraftState, source: Source, letGo: () => Prom
   return {
     digest,
     size: plan.size,
-    source,
     read,
     async [Symbol.asyncDispose]() {
       state.readers.delete(given);

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises';
-import { type Draft, type PiecePlan, pieceSpan } from '@drayage/core';
-import { firstBadBlock, hashBlocks } from './blocks.ts';
-import { startHash } from './draft-hash.ts';
+import { type Draft, Failure, type PiecePlan, pieceAt, pieceSpan, shortOf } from '@drayage/core';
+import { checkedReader, firstBadBlock, hashBlocks } from './blocks.ts';
+import { losePiece, startHash } from './draft-hash.ts';
 import { type DraftMap, hashSpan, writeRecord } from './draft-map.ts';
 import { followDraft } from './draft-reader.ts';
 import {
@@ -60,6 +60,17 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     hash.catchUp();
   }
 
+  const readFile = checkedReader({ handle: state.data, size: state.plan.size, hashes: state.map.hashes });
+  async function readPiece(into: Buffer, offset: number): Promise<number> {
+    const piece = pieceAt(state.plan, offset);
+    if (has(state, piece)) {
+      const result = await readFile(into, offset, pieceSpan(state.plan, piece).end);
+      if (result.ok) return result.bytes;
+      if (!state.proven) losePiece(state, piece);
+    }
+    throw new Failure('blob_lost', `piece ${piece} of ${shortOf(state.digest)} is not here`);
+  }
+
   const hold = (): Draft => ({
     digest: state.digest,
     plan: state.plan,
@@ -70,7 +81,8 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     write,
     seal,
     drop,
-    follow: (source) => followDraft(state, source, holdOnce()),
+    readPiece,
+    follow: () => followDraft(state, holdOnce()),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
     begin() {
       state.abandoned = undefined;
@@ -86,12 +98,12 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
 
 function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft['write'] {
   const writing = new Set<number>();
-  return async (piece, chunks) => {
+  return async (piece, chunks, blockHashes) => {
     if (state.broken) throw state.broken;
     if (has(state, piece) || writing.has(piece) || state.proven) return;
     const { start, end } = pieceSpan(state.plan, piece);
     const span = hashSpan(state.plan, piece);
-    const hashes = hashBlocks(chunks);
+    const hashes = blockHashes ?? hashBlocks(chunks);
     if (hashes.length !== span.end - span.start)
       throw new Error(`piece ${piece} of ${state.digest} has a wrong length`);
     writing.add(piece);

@@ -61,6 +61,7 @@ export async function openStore({ root, quotaBytes: wantedQuota, report, now = D
     },
     draft: (digest, size) => drafts.take(digest, size),
     put: putter({ layout, sealed, space, report }),
+    blockHashes: (digest) => sealed.blockHashes(digest),
     sizeOf: (digest) => sealed.sizeOf(digest),
     list: () => sealed.list(),
     remove: async (digest) => (await sealed.remove(digest)) || drafts.remove(digest),

@@ -29,6 +29,7 @@ export interface SealedParts {
 /** The sealed blobs: a name in the folder means proven and durable. */
 export interface Sealed {
   open(digest: Digest): Promise<OpenBlob | undefined>;
+  blockHashes(digest: Digest): Promise<Buffer | undefined>;
   sizeOf(digest: Digest): number | undefined;
   list(): HeldBlob[];
   bytes(): number;
@@ -72,6 +73,7 @@ export function openSealed(parts: SealedParts): Sealed {
   };
   return {
     open: (digest) => withEntry(digest, (entry) => openEntry(opening, digest, entry), undefined),
+    blockHashes: (digest) => withEntry(digest, (entry) => knownHashes(layout, digest, entry), undefined),
     sizeOf: (digest) => entries.get(digest)?.size,
     list: entries.list,
     bytes: entries.bytes,
@@ -112,8 +114,7 @@ async function openEntry(
   entry.usedAt = now();
   const unpin = pin(entry);
   try {
-    entry.hashes ??= hashesOf(layout, digest, entry.size);
-    const hashes = await entry.hashes;
+    const hashes = await knownHashes(layout, digest, entry);
     const lose = async (badBlock: number) => {
       report({ kind: 'corrupt', where: 'disk', digest, detail: `block ${badBlock} changed on the disk` });
       await demote(layout, { digest, size: entry.size, hashes: hashes ?? Buffer.alloc(0), badBlock });
@@ -185,6 +186,12 @@ async function startReader(path: string, { digest, size, hashes, unpin, isLost }
       await handle.close();
     },
   };
+}
+
+async function knownHashes(layout: Layout, digest: Digest, entry: Entry): Promise<Buffer | undefined> {
+  const unpin = pin(entry);
+  entry.hashes ??= hashesOf(layout, digest, entry.size);
+  return await entry.hashes.finally(unpin);
 }
 
 /** The block hashes on file; made anew from the proven whole when the file is torn or gone. Undefined when the blob is not its digest's. */

@@ -33,6 +33,8 @@ export interface Directory {
   withdraw(digests: readonly Digest[], signal: AbortSignal): Promise<void>;
   /** Members that say they hold the blob; none when no home knows, or none answers. */
   find(digest: Digest, signal: AbortSignal): Promise<readonly Contact[]>;
+  /** The same from what is on record here alone. */
+  known(digest: Digest): readonly Contact[];
   /** The homes of a digest as this member sees them, the nearest first. */
   homes(digest: Digest): readonly string[];
   forget(member: string): void;
@@ -83,6 +85,7 @@ export function openDirectory(parts: DirectoryParts): Directory {
     announce: (digests, signal) => tellHomes(telling, { kind: 'announce', digests }, signal),
     withdraw: (digests, signal) => tellHomes(telling, { kind: 'withdraw', digests }, signal),
     find,
+    known: (digest) => [...lookUp(digest, self.member).holders],
     homes,
     forget(member) {
       holders.forget(member);

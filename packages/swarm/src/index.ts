@@ -1,13 +1,4 @@
-export { type Contact, isZone } from './contact.ts';
-export { type Answerer, type Control, startControl } from './control.ts';
-export { type Directory, type DirectoryParts, openDirectory } from './directory.ts';
-export { loadIdentity } from './identity.ts';
-export { type HostPort, type JoinTarget, parseJoinTarget, SWARM_PORT, systemResolver } from './join.ts';
-export { type JoiningParts, startJoining } from './joining.ts';
-export { newSwarmKey, parseSwarmKeys, type SwarmKey } from './key.ts';
-export { dialLink } from './link/dial.ts';
-export { type LinkIdentity, linkIdentity } from './link/identity.ts';
-export { listenForLinks } from './link/listen.ts';
-export type { Link, LinkHandlers, LinkParts } from './link/types.ts';
-export { type NodeParts, type SwarmNode, startNode } from './node.ts';
-export { type Routing, routingOf } from './routing.ts';
+export type { HostPort } from './join.ts';
+export type { SwarmKey } from './key.ts';
+export { type SwarmParts, startSwarm } from './swarm.ts';
+export type { FillStory, MemberShare, MemberStatus, Swarm } from './types.ts';

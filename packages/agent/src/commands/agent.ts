@@ -8,6 +8,7 @@ import { openLog } from '../log.ts';
 import { nextSteps } from '../next-steps.ts';
 import type { LogFormat } from '../options.ts';
 import { sourcesOf } from '../sources.ts';
+import { idleOptions } from '../swarm-options.ts';
 import { VERSION } from '../version.ts';
 
 const DRAIN_MS = 30_000;
@@ -80,6 +81,8 @@ function greet(running: Agent, config: Config, { call, log }: { call: Call; log:
   log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
   const open = config.origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
   if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
+  const idle = idleOptions(config);
+  if (idle.length > 0) log.warn(`without --swarm-key-file these do nothing: ${idle.join(', ')}`);
   const { env, err } = call.around;
   // Lines to be copied stand bare before a person; a program that reads JSON gets JSON.
   const say =

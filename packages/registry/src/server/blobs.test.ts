@@ -1,4 +1,4 @@
-import { Failure, sha256 } from '@drayage/core';
+import { Failure, type OpenBlob, sha256 } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { addImage, openBlob, startLab } from './fake-parts.ts';
 
@@ -38,6 +38,30 @@ test('a manifest that was seen makes its blobs known without further questions',
   lab.hub.asked.length = 0;
   await (await fetch(url)).arrayBuffer();
   expect(lab.hub.asked.filter((asked) => !asked.includes(' read '))).toEqual([]);
+});
+
+test('the source is named once the first bytes are here, and left out when it is not known even then', async () => {
+  const { lab, url, layer } = await startWithLayer();
+  await using _ = lab;
+  let source: OpenBlob['source'];
+  const blobFrom = (place: OpenBlob['source']) => () => ({
+    ...openBlob(LAYER, undefined),
+    get source() {
+      return source;
+    },
+    read: async (into: Buffer, offset: number) => {
+      source = place;
+      return LAYER.copy(into, 0, offset);
+    },
+  });
+  lab.scripted.set(layer, blobFrom(undefined));
+  const unknown = await fetch(url);
+  expect([unknown.status, unknown.headers.has('drayage-source')]).toEqual([200, false]);
+  await unknown.arrayBuffer();
+  lab.scripted.set(layer, blobFrom('peer'));
+  const known = await fetch(url);
+  expect(known.headers.get('drayage-source')).toBe('peer');
+  expect(Buffer.from(await known.arrayBuffer())).toEqual(LAYER);
 });
 
 test('HEAD of a blob tells its size without fetching it', async () => {

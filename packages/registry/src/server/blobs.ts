@@ -90,7 +90,7 @@ async function partAnswer(blob: OpenBlob, { digest, range, ifRange }: WantedBlob
   const { start, end } = span ?? { start: 0, end: blob.size };
   const headers = blobHeaders(digest, end - start);
   if (span) headers['Content-Range'] = `bytes ${start}-${end - 1}/${blob.size}`;
-  return { status: span ? 206 : 200, headers, body: { blob, span: { start, end } }, source: blob.source };
+  return { status: span ? 206 : 200, headers, body: { blob, span: { start, end } }, source: undefined };
 }
 
 function blobHeaders(digest: Digest, length: number): Record<string, string | number> {

@@ -203,7 +203,7 @@ function fakePulls(store: Lab['store'], { scripted, disposed }: Pick<Lab, 'scrip
   return {
     async open({ digest, size, remote }, signal) {
       const blob = scripted.get(digest)?.() ?? (await store.open(digest));
-      if (blob) return { ...blob, [Symbol.asyncDispose]: async () => void disposed.push(digest) };
+      if (blob) return watched(blob, async () => void disposed.push(digest));
       const total = size ?? (await remote.stat(digest, signal));
       if (total === undefined) return undefined;
       const chunks = await Array.fromAsync(remote.read(digest, { start: 0, end: total }, signal));
@@ -215,6 +215,11 @@ function fakePulls(store: Lab['store'], { scripted, disposed }: Pick<Lab, 'scrip
     list: () => [],
     async [Symbol.asyncDispose]() {},
   };
+}
+
+/** The same blob, which may still change its source, with another end. */
+function watched(blob: OpenBlob, end: () => Promise<void>): OpenBlob {
+  return Object.create(blob, { [Symbol.asyncDispose]: { value: end } });
 }
 
 /** A blob over bytes at hand, with any part of it replaced. */

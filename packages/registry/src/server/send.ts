@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { Failure, type OpenBlob, shortOf } from '@drayage/core';
-import type { Answer, BlobPart } from './answer.ts';
+import { type Answer, type BlobPart, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
 import { orAbort } from './flight.ts';
 
@@ -36,10 +36,14 @@ export interface Sending {
 const LOOKS = 8;
 
 /** Sends an answer whole. Once the headers are out, a failure leaves the body short, never wrongly complete. */
-export async function sendAnswer({ status, headers, body }: Answer, sending: Sending): Promise<void> {
+export async function sendAnswer(answer: Answer, sending: Sending): Promise<void> {
+  const { status, headers, body } = answer;
   const { response, stop, started } = sending;
   using progress = watchProgress(sending);
   const begin = () => {
+    // A blob's headers go out with its first bytes: only then is it known where they came from.
+    const source = sourceOf(answer);
+    if (source !== undefined) response.setHeader('Drayage-Source', source);
     response.writeHead(status, headers);
     started();
   };

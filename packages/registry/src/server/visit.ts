@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, Failure, type Happening, type Report, type Source } from '@drayage/core';
-import type { Answer } from './answer.ts';
+import { type Answer, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
 import { orAbort } from './flight.ts';
 import { namespaceOf, type Target } from './request.ts';
@@ -111,16 +111,13 @@ async function attempt(
   let answer: Answer | undefined;
   try {
     answer = await orAbort(finding, stop.signal);
-    visit.source = answer.source;
     visit.problem = answer.problem;
-    if (answer.source) response.setHeader('Drayage-Source', answer.source);
-    else response.removeHeader('Drayage-Source');
     const seen = incoming.method === 'HEAD' ? { ...answer, body: undefined } : answer;
     await sendAnswer(seen, { response, stop, buffers, limits, started, sent });
   } finally {
     clearTimeout(late);
     // A blob may have changed its source on the way.
-    if (answer?.body && 'blob' in answer.body) visit.source = answer.body.blob.source;
+    if (answer) visit.source = sourceOf(answer);
     // An answer may still come when nobody wants it any more.
     if (answer) await release(answer, report);
     else finding.then((unwanted) => release(unwanted, report)).catch(() => undefined);

@@ -1,6 +1,6 @@
-import { type FrameHead, HASH_BYTES, keyOf } from './frame.ts';
+import { type FrameHead, keyOf } from './frame.ts';
 import { LinkFailure } from './reason.ts';
-import type { PiecePart, Want } from './types.ts';
+import { ATTESTATION_BYTES, type PiecePart, type Want } from './types.ts';
 
 /** Wants that one side may have open on one link. */
 export const WANTS_MAX = 64;
@@ -16,7 +16,7 @@ export interface Asked {
   callOffAll(channel: number): void;
   isInUse(channel: number): boolean;
   /** Takes the head of a chunk. */
-  chunk(head: FrameHead, hash: Buffer | undefined): void;
+  chunk(head: FrameHead, attestation: Buffer | undefined): void;
   /** Takes bytes of that chunk. Undefined when they are not wanted any more. */
   bytes(bytes: Buffer): PiecePart | undefined;
   /** Takes the news that a piece does not come. False when it is not wanted any more. */
@@ -26,11 +26,11 @@ export interface Asked {
 interface Open {
   readonly want: Want;
   arrivedBytes: number;
-  hash: Buffer;
+  attestation: Buffer;
   isOff: boolean;
 }
 
-const NO_HASH = Buffer.alloc(HASH_BYTES);
+const NO_ATTESTATION = Buffer.alloc(ATTESTATION_BYTES);
 
 export function openAsked(): Asked {
   const open = new Map<number, Open>();
@@ -40,7 +40,7 @@ export function openAsked(): Asked {
     add(want) {
       const key = keyOf(want.channel, want.piece);
       if (open.size >= WANTS_MAX || open.has(key)) return false;
-      open.set(key, { want, arrivedBytes: 0, hash: NO_HASH, isOff: false });
+      open.set(key, { want, arrivedBytes: 0, attestation: NO_ATTESTATION, isOff: false });
       return true;
     },
     callOff(channel, piece) {
@@ -53,23 +53,23 @@ export function openAsked(): Asked {
       for (const each of open.values()) if (each.want.channel === channel) each.isOff = true;
     },
     isInUse: (channel) => open.values().some(({ want }) => want.channel === channel),
-    chunk({ channel, piece, offset, length }, hash) {
+    chunk({ channel, piece, offset, length }, attestation) {
       const found = open.get(keyOf(channel, piece));
       if (found === undefined) throw new LinkFailure('unasked', 'sent a piece that nobody asked for');
-      const chunkBytes = length - (hash?.length ?? 0);
+      const chunkBytes = length - (attestation?.length ?? 0);
       if (offset !== found.arrivedBytes || offset + chunkBytes > found.want.length)
         throw new LinkFailure('unasked', 'sent another part of a piece than was due');
-      if (hash) found.hash = hash;
+      if (attestation) found.attestation = attestation;
       current = found;
     },
     bytes(bytes) {
       if (current === undefined) throw new Error('bytes of no chunk');
-      const { want, arrivedBytes: offset, hash, isOff } = current;
+      const { want, arrivedBytes: offset, attestation, isOff } = current;
       const { channel, piece, length } = want;
       current.arrivedBytes += bytes.length;
       const isLast = current.arrivedBytes === length;
       if (isLast) open.delete(keyOf(channel, piece));
-      return isOff ? undefined : { channel, piece, offset, bytes, hash, isLast };
+      return isOff ? undefined : { channel, piece, offset, bytes, attestation, isLast };
     },
     refused(channel, piece) {
       const key = keyOf(channel, piece);

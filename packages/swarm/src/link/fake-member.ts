@@ -75,12 +75,25 @@ export async function fakeMember(options: FakeOptions = {}): Promise<FakeMember>
   };
 }
 
+/** Both ends of a new link. */
+export async function linked(one: FakeMember, other: FakeMember): Promise<[here: Link, there: Link]> {
+  const here = await one.dial(other);
+  await other.told.event('link_opened');
+  const there = other.told.links.at(-1);
+  if (there === undefined) throw new Error('no link');
+  return [here, there];
+}
+
 function handlersOf(link: Link, told: Told & { tell(line: string): void }): LinkHandlers {
   told.links.push(link);
   return {
-    opened: (channel, digest) => told.tell(`opened ${channel} ${digest}`),
+    opened: (channel, digest, { zone, uplinkBytesPerSecond }) =>
+      told.tell(`opened ${channel} ${digest} ${zone} ${uplinkBytesPerSecond}`),
     closed: (channel) => told.tell(`closed ${channel}`),
-    has: (channel, pieces) => told.tell(`has ${channel} ${[...pieces].join(' ')}`),
+    has: (channel, pieces, inFlight) => told.tell(`has ${channel} with ${inFlight}: ${[...pieces].join(' ')}`),
+    lost: (channel, pieces) => told.tell(`lost ${channel}: ${[...pieces].join(' ')}`),
+    offered: (channel, insists) => told.tell(`offered ${channel} ${insists ? 'insisting' : 'politely'}`),
+    declined: (channel, inFlight) => told.tell(`declined ${channel} ${inFlight}`),
     wants(wanted) {
       told.tell(`wants ${wanted.channel} ${wanted.piece} ${wanted.inFlight}`);
       told.onWant(wanted, link);

@@ -1,13 +1,20 @@
 import { createHash } from 'node:crypto';
 import { sha256 } from '@drayage/core';
 import type { FakeMember } from './fake-member.ts';
-import type { Link, Outgoing, Wanted } from './types.ts';
+import { ATTESTATION_BYTES, type Link, type OpenTerms, type Outgoing, type Wanted } from './types.ts';
+
+export const NO_TERMS: OpenTerms = { zone: undefined, uplinkBytesPerSecond: 0 };
 
 /** A channel for some blob. */
 export function openChannel(link: Link): number {
-  const channel = link.open(sha256(Buffer.from('a blob')));
+  const channel = link.open(sha256(Buffer.from('a blob')), NO_TERMS);
   if (channel === undefined) throw new Error('no channel is left');
   return channel;
+}
+
+/** Different for each piece, and made up. */
+export function attestationOf(bytes: Buffer): Buffer {
+  return createHash('shake256', { outputLength: ATTESTATION_BYTES }).update(bytes).digest();
 }
 
 /** A piece of these bytes, as the answer to a want. */
@@ -16,7 +23,7 @@ export function outgoing({ channel, piece }: Wanted, bytes: Buffer): Outgoing {
     channel,
     piece,
     length: bytes.length,
-    hash: createHash('sha256').update(bytes).digest(),
+    attestation: attestationOf(bytes),
     async read(into, offset) {
       return bytes.copy(into, 0, offset, offset + into.length);
     },

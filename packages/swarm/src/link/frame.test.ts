@@ -4,39 +4,51 @@ import { expect, test } from 'vitest';
 import {
   CHANNELS_MAX,
   CHUNK_BYTES_MAX,
-  decodeDigest,
-  decodeHave,
   decodeHead,
-  encodeDigest,
   encodeFrame,
-  encodeHave,
   FRAME,
   type FrameHead,
-  HASH_BYTES,
   HEAD_BYTES,
+  IN_FLIGHT_SAID_MAX,
   PIECES_MAX,
 } from './frame.ts';
 import { type FrameSink, frameParser } from './parser.ts';
+import { decodeOpen, decodePieces, encodeHave, encodeLost, encodeOpen } from './payload.ts';
 import { LinkFailure } from './reason.ts';
+import { ATTESTATION_BYTES } from './types.ts';
 
 const channels = fc.nat(CHANNELS_MAX - 1);
 const pieces = fc.nat(PIECES_MAX - 1);
+const counts = fc.nat(IN_FLIGHT_SAID_MAX);
 const bytes = (most: number) => fc.uint8Array({ minLength: 1, maxLength: most }).map((array) => Buffer.from(array));
+
+const digests = fc
+  .tuple(fc.boolean(), bytes(50))
+  .map(([isLong, blob]): Digest => (isLong ? `sha512:${'0f'.repeat(64)}` : sha256(blob)));
+const terms = fc.record({
+  zone: fc.option(fc.stringMatching(/^[a-zA-Z0-9._-]{1,64}$/), { nil: undefined }),
+  uplinkBytesPerSecond: fc.nat(0xffffffff).map((kib) => kib * 1024),
+});
 
 /** Any frame that makes sense. */
 const frames = fc.oneof(
   fc.record({ channel: channels }).map((head) => encodeFrame({ type: FRAME.close, ...head })),
   fc
-    .tuple(channels, bytes(50))
-    .map(([channel, blob]) => encodeFrame({ type: FRAME.open, channel }, encodeDigest(sha256(blob)))),
+    .tuple(channels, digests, terms)
+    .map(([channel, digest, said]) => encodeFrame({ type: FRAME.open, channel }, encodeOpen(digest, said))),
   fc
-    .record({ channel: channels, piece: pieces, extra: fc.nat(255) })
+    .record({ channel: channels, piece: pieces, extra: counts })
     .map((head) => encodeFrame({ type: FRAME.want, ...head })),
   fc
+    .tuple(channels, fc.uniqueArray(pieces), counts)
+    .map(([channel, list, inFlight]) => Buffer.concat(encodeHave(channel, list, inFlight))),
+  fc
     .tuple(channels, fc.uniqueArray(pieces, { minLength: 1 }))
-    .map(([channel, list]) => Buffer.concat(encodeHave(channel, list))),
+    .map(([channel, list]) => Buffer.concat(encodeLost(channel, list))),
+  fc.record({ channel: channels, extra: fc.nat(1) }).map((head) => encodeFrame({ type: FRAME.offer, ...head })),
+  fc.record({ channel: channels, extra: counts }).map((head) => encodeFrame({ type: FRAME.decline, ...head })),
   fc.tuple(channels, pieces, fc.nat(1 << 20), bytes(2000)).map(([channel, piece, offset, chunk]) => {
-    const payload = offset === 0 ? Buffer.concat([Buffer.alloc(HASH_BYTES, 7), chunk]) : chunk;
+    const payload = offset === 0 ? Buffer.concat([Buffer.alloc(ATTESTATION_BYTES, 7), chunk]) : chunk;
     return encodeFrame({ type: FRAME.piece, channel, piece, offset }, payload);
   }),
   fc.constantFrom(FRAME.ping, FRAME.pong).map((type) => encodeFrame({ type })),
@@ -51,8 +63,8 @@ function scribe(wait?: () => Promise<void>): FrameSink & { heard: string[] } {
     frame(head, payload) {
       heard.push(JSON.stringify([head, payload.toString('hex')]));
     },
-    chunk(head, hash) {
-      open = JSON.stringify([head, hash?.toString('hex'), '']);
+    chunk(head, attestation) {
+      open = JSON.stringify([head, attestation?.toString('hex'), '']);
       heard.push(open);
       return wait?.();
     },
@@ -89,7 +101,7 @@ test('any bytes at all are frames within bounds, or malformed', () => {
   const noise = fc.uint8Array({ maxLength: 400 }).map((array) => Buffer.from(array));
   // With a type that exists, the fields behind it are reached.
   const nearly = fc
-    .tuple(fc.integer({ min: 2, max: 11 }), noise)
+    .tuple(fc.integer({ min: 2, max: 14 }), noise)
     .map(([type, rest]) => Buffer.concat([Buffer.of(type), rest]));
   // With fields that are nearly all small, so are the payloads behind them.
   const sparse = fc
@@ -103,14 +115,18 @@ test('any bytes at all are frames within bounds, or malformed', () => {
       const feed = frameParser({
         frame(head, payload) {
           handedOn += HEAD_BYTES + payload.length;
-          if (head.type === FRAME.open) expect(decodeDigest(payload)).toMatch(/^sha(256|512):[0-9a-f]+$/);
-          if (head.type === FRAME.have)
-            for (const piece of decodeHave(head, payload)) expect(piece).toBeLessThan(PIECES_MAX);
+          if (head.type === FRAME.open) {
+            const { digest, terms } = decodeOpen(payload);
+            expect(digest).toMatch(/^sha(256:[0-9a-f]{64}|512:[0-9a-f]{128})$/);
+            expect(terms.zone ?? 'none').toMatch(/^[a-zA-Z0-9._-]{1,64}$/);
+          }
+          if (head.type === FRAME.have || head.type === FRAME.lost)
+            for (const piece of decodePieces(head, payload)) expect(piece).toBeLessThan(PIECES_MAX);
         },
-        chunk(head, hash) {
-          expect(hash?.length).toBe(head.offset === 0 ? HASH_BYTES : undefined);
-          expect(head.length).toBeLessThanOrEqual(CHUNK_BYTES_MAX + HASH_BYTES);
-          handedOn += HEAD_BYTES + (hash?.length ?? 0);
+        chunk(head, attestation) {
+          expect(attestation?.length).toBe(head.offset === 0 ? ATTESTATION_BYTES : undefined);
+          expect(head.length).toBeLessThanOrEqual(CHUNK_BYTES_MAX + ATTESTATION_BYTES);
+          handedOn += HEAD_BYTES + (attestation?.length ?? 0);
           return undefined;
         },
         bytes(part) {
@@ -135,27 +151,47 @@ test('a list of pieces says exactly these pieces', () => {
     .tuple(fc.nat(1000), fc.uniqueArray(fc.nat(5000)))
     .map(([first, list]) => list.map((piece) => first + piece));
   fc.assert(
-    fc.property(channels, fc.oneof(fc.uniqueArray(pieces), near), (channel, list) => {
+    fc.property(channels, fc.oneof(fc.uniqueArray(pieces), near), fc.option(counts), (channel, list, inFlight) => {
       const said: number[] = [];
+      const frames = inFlight === null ? encodeLost(channel, list) : encodeHave(channel, list, inFlight);
       void frameParser({
         ...scribe(),
         frame(head: FrameHead, payload) {
-          expect(head.channel).toBe(channel);
-          said.push(...decodeHave(head, payload));
+          expect([head.channel, head.offset]).toEqual([channel, inFlight ?? 0]);
+          said.push(...decodePieces(head, payload));
         },
-      })(Buffer.concat(encodeHave(channel, list)));
+      })(Buffer.concat(frames));
+      expect(frames.length > 0).toBe(list.length > 0 || inFlight !== null);
       expect(said).toEqual(list.toSorted((one, other) => one - other));
     }),
   );
 });
 
-test('heads and digests come back as they were', () => {
+test('heads, digests and terms come back as they were', () => {
   fc.assert(
-    fc.property(channels, pieces, fc.nat(255), (channel, piece, extra) => {
+    fc.property(channels, pieces, counts, (channel, piece, extra) => {
       const head = { type: FRAME.want, channel, piece, extra };
       expect(decodeHead(encodeFrame(head))).toEqual({ ...head, offset: 0, length: 0 });
     }),
   );
-  for (const digest of [sha256(Buffer.alloc(3)), `sha512:${'0f'.repeat(64)}` satisfies Digest])
-    expect(decodeDigest(encodeDigest(digest))).toBe(digest);
+  fc.assert(
+    fc.property(digests, terms, (digest, said) => {
+      expect(decodeOpen(encodeOpen(digest, said))).toEqual({ digest, terms: said });
+    }),
+  );
+});
+
+test('an uplink is told in whole KiB, never as if it were not measured, and as the most there is when it is more', () => {
+  const told = (uplinkBytesPerSecond: number) =>
+    decodeOpen(encodeOpen(sha256(Buffer.alloc(3)), { zone: undefined, uplinkBytesPerSecond })).terms
+      .uplinkBytesPerSecond;
+  expect([0, 1, 1024, 1025, 125e6, Number.POSITIVE_INFINITY].map(told)).toEqual([
+    ...[0, 1024, 1024, 2048, 125_000_704, 0xffffffff * 1024],
+  ]);
+});
+
+test('a zone that cannot be one is not told', () => {
+  const zones = ['a b', 'é', 'z'.repeat(65)];
+  for (const zone of zones)
+    expect(() => encodeOpen(sha256(Buffer.alloc(3)), { zone, uplinkBytesPerSecond: 0 })).toThrow('no name of a zone');
 });

@@ -1,24 +1,32 @@
-import { decodeDigest, decodeHave, FRAME, type FrameHead } from './frame.ts';
+import { openAllowance } from './allowance.ts';
+import { FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
 import type { Inside } from './link.ts';
 import type { FrameSink } from './parser.ts';
+import { decodeOpen, decodePieces, talkOf } from './payload.ts';
 import type { LinkHandlers } from './types.ts';
+
+/** A chunk that brings less is talk: a piece can be cut into millions of them. */
+const USEFUL_CHUNK_BYTES = 4096;
 
 /** Checks what the other side says against what was said before, and tells the handlers. */
 export function sinkOf(inside: Inside, handlers: LinkHandlers): FrameSink {
   const { parts, asked, life, signal } = inside;
   const { download } = parts;
   const hear = hearingOf(inside, handlers);
+  const spend = openAllowance(parts.limits, () => performance.now());
   return {
     frame(head, payload) {
       if (signal.aborted) return;
+      spend(talkOf(head));
       life.heard(payload.length);
       if (head.type !== FRAME.ping && head.type !== FRAME.pong) life.worked();
       hear[head.type]?.(head, payload);
     },
-    chunk(head, hash) {
+    chunk(head, attestation) {
       if (signal.aborted) return undefined;
+      if (head.length < USEFUL_CHUNK_BYTES) spend(HEAD_BYTES);
       life.worked();
-      asked.chunk(head, hash);
+      asked.chunk(head, attestation);
       return download?.take(head.length, signal);
     },
     bytes(bytes) {
@@ -41,10 +49,10 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
     handlers.cancelled(channel, piece);
   };
   return {
-    [FRAME.open]({ channel }, payload) {
-      const digest = decodeDigest(payload);
+    [FRAME.open]({ channel, extra }, payload) {
+      const { digest, terms } = decodeOpen(payload);
       owed.open(channel);
-      handlers.opened(channel, digest);
+      handlers.opened(channel, digest, extra === 1 ? { ...terms, isAnswer: true } : terms);
     },
     [FRAME.close]({ channel }) {
       for (const piece of owed.close(channel)) callOff(channel, piece);
@@ -52,7 +60,19 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
     },
     [FRAME.have](head, payload) {
       owed.check(head.channel);
-      handlers.has(head.channel, decodeHave(head, payload));
+      handlers.has(head.channel, decodePieces(head, payload), head.offset);
+    },
+    [FRAME.lost](head, payload) {
+      owed.check(head.channel);
+      handlers.lost(head.channel, decodePieces(head, payload));
+    },
+    [FRAME.offer]({ channel, extra }) {
+      owed.check(channel);
+      handlers.offered(channel, extra === 1);
+    },
+    [FRAME.decline]({ channel, extra }) {
+      owed.check(channel);
+      handlers.declined(channel, extra);
     },
     [FRAME.want]({ channel, piece, extra }) {
       owed.want(channel, piece);

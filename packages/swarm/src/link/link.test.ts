@@ -1,23 +1,15 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { Rate } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { WANTS_MAX } from './asked.ts';
-import { type FakeMember, fakeMember } from './fake-member.ts';
-import { gather, openChannel, outgoing, serve } from './fake-pieces.ts';
-import { CHANNELS_MAX, CHUNK_BYTES_MAX, PIECES_MAX } from './frame.ts';
-import type { Link, Rate } from './types.ts';
+import { fakeMember, linked } from './fake-member.ts';
+import { attestationOf, gather, openChannel, outgoing, serve } from './fake-pieces.ts';
+import { CHANNELS_MAX, CHUNK_BYTES_MAX } from './frame.ts';
+import type { Link } from './types.ts';
 
 const MIB = 1024 * 1024;
 const PIECES = [randomBytes(4 * MIB), randomBytes(300_001), randomBytes(1)];
-
-/** Both ends of a new link. */
-async function linked(one: FakeMember, other: FakeMember): Promise<[here: Link, there: Link]> {
-  const here = await one.dial(other);
-  await other.told.event('link_opened');
-  const there = other.told.links.at(-1);
-  if (there === undefined) throw new Error('no link');
-  return [here, there];
-}
 
 function wantAll(link: Link, pieces: readonly Buffer[]): void {
   const channel = openChannel(link);
@@ -25,17 +17,17 @@ function wantAll(link: Link, pieces: readonly Buffer[]): void {
     expect(link.want({ channel, piece, length, inFlight: piece })).toBe(true);
 }
 
-test('pieces arrive whole, with the hash that was attested, both ways at once', async () => {
+test('pieces arrive whole, with what was attested of them, both ways at once', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();
   const ends = await linked(one, other);
-  const hashes = new Set<string>();
+  const attestations = new Set<string>();
   const gathered = [one, other].map((member) => {
     serve(member, PIECES);
     const kept = gather(member);
     const { onPart } = member.told;
     member.told.onPart = (part, link) => {
-      hashes.add(part.hash.toString('hex'));
+      attestations.add(part.attestation.toString('hex'));
       return onPart(part, link);
     };
     return kept;
@@ -44,7 +36,7 @@ test('pieces arrive whole, with the hash that was attested, both ways at once', 
   for (const { told } of [one, other]) for (const piece of PIECES.keys()) await told.line(`whole 0 ${piece}`);
   for (const kept of gathered)
     for (const [piece, bytes] of PIECES.entries()) expect(kept.get(piece)?.equals(bytes)).toBe(true);
-  expect(hashes).toEqual(new Set(PIECES.map((bytes) => createHash('sha256').update(bytes).digest('hex'))));
+  expect(attestations).toEqual(new Set(PIECES.map((bytes) => attestationOf(bytes).toString('hex'))));
   expect(other.told.lines).toContain('wants 0 2 2');
   expect(ends[0].rates().receivedBytes).toBeGreaterThan(4 * MIB);
 });
@@ -147,8 +139,8 @@ test('a channel that is given up takes its wants along, and its number is used a
   for (const line of ['cancelled 0 0', 'cancelled 0 1', 'cancelled 0 2', 'closed 0'])
     expect(other.told.lines).toContain(line);
   expect(await there.send(outgoing({ channel: 0, piece: 0, inFlight: 0 }, Buffer.alloc(1)))).toBe(false);
-  there.have(openChannel(there), [1]);
-  await one.told.line('has 0 1');
+  there.have(openChannel(there), [1], 0);
+  await one.told.line('has 0 with 0: 1');
   expect(openChannel(here)).toBe(0);
   expect(one.told.lines.filter((line) => line.startsWith('gone'))).toEqual([]);
 });
@@ -171,25 +163,40 @@ test('what cannot be sent is answered, and frees its want', async () => {
   expect(here.want({ channel: 0, piece: 2, length: 1, inFlight: 0 })).toBe(true);
 });
 
-test('a list of pieces of any size and spread arrives', async () => {
+test('a link is busy while the connection has not taken what was sent', async () => {
+  await using one = await fakeMember();
+  await using other = await fakeMember();
+  const [here, there] = await linked(one, other);
+  serve(other, PIECES);
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>();
+  one.told.onPart = () => held;
+  expect(there.isBusy()).toBe(false);
+  wantAll(
+    here,
+    Array.from({ length: WANTS_MAX }, (_, piece) => PIECES[piece] ?? Buffer.alloc(1)),
+  );
+  await other.told.line(`wants 0 ${WANTS_MAX - 1}`);
+  while (!there.isBusy()) await turn();
+  goOn();
+  for (let piece = 0; piece < WANTS_MAX; piece++) await one.told.line(`whole 0 ${piece}`);
+  while (there.isBusy()) await turn();
+  expect(there.isOpen()).toBe(true);
+  there.have(openChannel(there), [1], 0);
+  there.end('closed');
+  expect(there.isBusy()).toBe(false);
+});
+
+test('a piece with less or more than an attestation is not sent, and answered as gone', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();
   const [here] = await linked(one, other);
-  const all = Array.from({ length: PIECES_MAX }, (_, piece) => piece);
-  const spread = [PIECES_MAX - 1, 7, 131_080];
-  const channels = [all, spread, []].map((pieces) => {
-    const channel = openChannel(here);
-    here.have(channel, pieces);
-    return channel;
-  });
-  expect(channels).toEqual([0, 1, 2]);
-  await other.told.line('opened 2');
-  const toldOn = (channel: number) =>
-    other.told.lines
-      .filter((line) => line.startsWith(`has ${channel}`))
-      .flatMap((line) => line.split(' ').slice(2).map(Number));
-  expect(toldOn(0)).toEqual(all);
-  expect(toldOn(1)).toEqual(spread.toSorted((first, second) => first - second));
+  const failed = Promise.withResolvers<unknown>();
+  other.told.onWant = (wanted, link) => {
+    link.send({ ...outgoing(wanted, Buffer.alloc(9)), attestation: Buffer.alloc(32) }).catch(failed.resolve);
+  };
+  wantAll(here, [Buffer.alloc(9)]);
+  expect(await failed.promise).toMatchObject({ message: 'a piece with an attestation of 32 bytes' });
+  expect(await one.told.line('gone')).toBe('gone 0 0');
 });
 
 test('no more is asked for, and no more channels are opened, than the other side would bear', async () => {
@@ -225,8 +232,8 @@ test('bytes pass at the rates that are given', async () => {
   wantAll(here, PIECES);
   await other.told.line('wants 0 2');
   upload.open.resolve();
-  here.have(0, [1]);
-  await other.told.line('has 0 1');
+  here.have(0, [1], 3);
+  await other.told.line('has 0 with 3: 1');
   expect(kept.size).toBe(0);
   download.open.resolve();
   for (const piece of PIECES.keys()) await one.told.line(`whole 0 ${piece}`);

@@ -1,12 +1,13 @@
 import type { TLSSocket } from 'node:tls';
 import { describe } from '@drayage/core';
 import { type Asked, openAsked } from './asked.ts';
-import { CHANNELS_MAX, encodeDigest, encodeFrame, encodeHave, FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
+import { CHANNELS_MAX, encodeFrame, FRAME, type FrameHead, HEAD_BYTES, IN_FLIGHT_SAID_MAX } from './frame.ts';
 import { sinkOf } from './hearing.ts';
 import { type Life, watchLife } from './life.ts';
 import type { Side } from './membership.ts';
 import { type Owed, openOwed } from './owed.ts';
 import { type Feed, frameParser } from './parser.ts';
+import { encodeHave, encodeLost, encodeOpen } from './payload.ts';
 import type { Reads } from './reads.ts';
 import { failureOf, LinkFailure, type LinkReason } from './reason.ts';
 import { openSending, type Sending } from './sending.ts';
@@ -21,6 +22,7 @@ export interface Inside {
   readonly sending: Sending;
   readonly life: Life;
   readonly signal: AbortSignal;
+  readonly isBusy: () => boolean;
   /** Sends a frame before any chunk. */
   say(head: Omit<Partial<FrameHead>, 'length'> & Pick<FrameHead, 'type'>, payload?: Buffer): void;
   sayAll(frames: readonly Buffer[]): void;
@@ -68,6 +70,7 @@ export function startLink(birth: LinkBirth): StartedLink {
   const inside: Inside = {
     ...{ parts, owed, sending, life, say, signal: stop.signal },
     asked: openAsked(),
+    isBusy: () => writer.isBusy() && !stop.signal.aborted,
     sayAll(frames) {
       for (const frame of frames)
         if (!writer.frame(frame)) return fail(new LinkFailure('stuck', 'takes nothing of what is sent'));
@@ -97,7 +100,7 @@ export function startLink(birth: LinkBirth): StartedLink {
 }
 
 function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (error: unknown) => void): Link {
-  const { asked, owed, sending, say, sayAll, life, signal } = inside;
+  const { asked, owed, sending, say, isBusy, life, signal } = inside;
   const channels = new Set<number>();
   const end = (reason: LinkReason) => fail(new LinkFailure(reason, 'ended by this side'));
   const answer = (type: typeof FRAME.busy | typeof FRAME.gone) => (channel: number, piece: number) => {
@@ -105,16 +108,17 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
   };
   const gone = answer(FRAME.gone);
   return {
-    ...{ member, side, gone, end },
+    ...{ member, side, isBusy, gone, end },
+    ...newsOf(inside, channels),
     busy: answer(FRAME.busy),
     isOpen: () => !signal.aborted,
     rates: life.rates,
-    open(digest) {
+    open(digest, terms) {
       let channel = 0;
       while (channels.has(channel) || asked.isInUse(channel)) channel += 1;
       if (channel >= CHANNELS_MAX || signal.aborted) return undefined;
+      say({ type: FRAME.open, channel, extra: terms.isAnswer ? 1 : 0 }, encodeOpen(digest, terms));
       channels.add(channel);
-      say({ type: FRAME.open, channel }, encodeDigest(digest));
       return channel;
     },
     close(channel) {
@@ -122,13 +126,10 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
       asked.callOffAll(channel);
       say({ type: FRAME.close, channel });
     },
-    have(channel, pieces) {
-      if (channels.has(channel)) sayAll(encodeHave(channel, pieces));
-    },
     want(want) {
       const { channel, piece, inFlight } = want;
       if (signal.aborted || !channels.has(channel) || !asked.add(want)) return false;
-      say({ type: FRAME.want, channel, piece, extra: Math.min(inFlight, 255) });
+      say({ type: FRAME.want, channel, piece, extra: said(inFlight) });
       return true;
     },
     cancel(channel, piece) {
@@ -149,4 +150,29 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
       if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()));
     },
   };
+}
+
+/** What is said on a channel of this side, and asks for nothing. */
+function newsOf(
+  { say, sayAll }: Inside,
+  channels: ReadonlySet<number>,
+): Pick<Link, 'have' | 'lost' | 'offer' | 'decline'> {
+  return {
+    have(channel, pieces, inFlight) {
+      if (channels.has(channel)) sayAll(encodeHave(channel, pieces, said(inFlight)));
+    },
+    lost(channel, pieces) {
+      if (channels.has(channel)) sayAll(encodeLost(channel, pieces));
+    },
+    offer(channel, insists) {
+      if (channels.has(channel)) say({ type: FRAME.offer, channel, extra: Number(insists) });
+    },
+    decline(channel, inFlight) {
+      if (channels.has(channel)) say({ type: FRAME.decline, channel, extra: said(inFlight) });
+    },
+  };
+}
+
+function said(inFlight: number): number {
+  return Math.min(inFlight, IN_FLIGHT_SAID_MAX);
 }

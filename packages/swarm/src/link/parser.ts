@@ -1,11 +1,12 @@
-import { decodeHead, FRAME, type FrameHead, HASH_BYTES, HEAD_BYTES } from './frame.ts';
+import { decodeHead, FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
+import { ATTESTATION_BYTES } from './types.ts';
 
 /** Who takes what a link reads. A promise holds everything back until it resolves. */
 export interface FrameSink {
   /** A whole frame that carries no chunk. The payload is good until this returns. */
   frame(head: FrameHead, payload: Buffer): void;
-  /** The head of a chunk; the hash comes with the first of a piece. */
-  chunk(head: FrameHead, hash: Buffer | undefined): Promise<void> | undefined;
+  /** The head of a chunk; the attestation comes with the first of a piece. */
+  chunk(head: FrameHead, attestation: Buffer | undefined): Promise<void> | undefined;
   /** What came of that chunk. The bytes are good until this returns, or until its promise resolves. */
   bytes(bytes: Buffer): Promise<void> | undefined;
 }
@@ -55,7 +56,7 @@ export function frameParser(sink: FrameSink): Feed {
     let payload = block;
     if (head === undefined) {
       head = decodeHead(block);
-      needed = head.type !== FRAME.piece ? head.length : head.offset === 0 ? HASH_BYTES : 0;
+      needed = head.type !== FRAME.piece ? head.length : head.offset === 0 ? ATTESTATION_BYTES : 0;
       if (needed > 0) return undefined;
       payload = NOTHING;
     }

@@ -1,5 +1,6 @@
-import { CHUNK_BYTES_MAX, FRAME, HASH_BYTES, HEAD_BYTES, keyOf, writeHead } from './frame.ts';
-import type { Outgoing, Rate } from './types.ts';
+import type { Rate } from '@drayage/core';
+import { CHUNK_BYTES_MAX, FRAME, HEAD_BYTES, keyOf, writeHead } from './frame.ts';
+import { ATTESTATION_BYTES, type Outgoing } from './types.ts';
 import type { Writer } from './writer.ts';
 
 /** The pieces that a link is sending, a chunk of each in turn. */
@@ -20,8 +21,8 @@ export interface SendingParts {
 }
 
 const BUFFERS_MAX = 4;
-/** Room for the head and the hash before a chunk, so that all three go out as one. */
-const LEAD_BYTES: number = HEAD_BYTES + HASH_BYTES;
+/** Room for the head and the attestation before a chunk, so that all three go out as one. */
+const LEAD_BYTES: number = HEAD_BYTES + ATTESTATION_BYTES;
 
 interface Turn {
   readonly outgoing: Outgoing;
@@ -47,7 +48,8 @@ export function openSending(parts: SendingParts): Sending {
   return {
     async send(outgoing) {
       if (signal.aborted) return false;
-      if (outgoing.hash.length !== HASH_BYTES) throw new Error(`a piece with a hash of ${outgoing.hash.length} bytes`);
+      const { length } = outgoing.attestation;
+      if (length !== ATTESTATION_BYTES) throw new Error(`a piece with an attestation of ${length} bytes`);
       const key = keyOf(outgoing.channel, outgoing.piece);
       const turn: Turn = { outgoing, sentBytes: 0, isOff: false, end: Promise.withResolvers() };
       live.set(key, turn);
@@ -124,7 +126,7 @@ function ring(): { take(): Buffer | undefined; give(buffer: Buffer): void } {
 /** Reads the next chunk of a piece, its frame around it. Undefined when there is none, which its sender has been told. */
 async function fillBuffer(turn: Turn, buffer: Buffer, parts: SendingParts): Promise<FilledBuffer | undefined> {
   const { outgoing, sentBytes: offset } = turn;
-  const { channel, piece, length, hash } = outgoing;
+  const { channel, piece, length, attestation } = outgoing;
   const most = Math.min(CHUNK_BYTES_MAX, length - offset);
   try {
     if (parts.rate && !turn.isOff) await parts.rate.take(most, parts.signal);
@@ -133,10 +135,10 @@ async function fillBuffer(turn: Turn, buffer: Buffer, parts: SendingParts): Prom
     if (!(count >= 1 && count <= most)) throw new Error(`a read of ${most} bytes gave ${count}`);
     turn.sentBytes += count;
     const isFirst = offset === 0;
-    const start = isFirst ? 0 : HASH_BYTES;
-    const payload = isFirst ? HASH_BYTES + count : count;
+    const start = isFirst ? 0 : ATTESTATION_BYTES;
+    const payload = isFirst ? ATTESTATION_BYTES + count : count;
     writeHead(buffer, start, { type: FRAME.piece, channel, piece, offset, length: payload });
-    if (isFirst) hash.copy(buffer, HEAD_BYTES);
+    if (isFirst) attestation.copy(buffer, HEAD_BYTES);
     return { start, end: LEAD_BYTES + count, isLast: turn.sentBytes === length };
   } catch (error) {
     turn.isOff = true;

@@ -1,20 +1,34 @@
-import type { Digest } from '@drayage/core';
+import type { Digest, Rate } from '@drayage/core';
 import type { LinkIdentity } from './identity.ts';
 import type { Side } from './membership.ts';
 import type { LinkReason } from './reason.ts';
+
+/** What travels with each piece: its hash (32), its author's public key (32) and signature (64). A link does not look inside. */
+export const ATTESTATION_BYTES = 128;
 
 /** One connection to another member, for pieces of any blob, both ways. On a link that has ended, nothing happens any more. */
 export interface Link extends AsyncDisposable {
   readonly member: string;
   readonly side: Side;
   isOpen(): boolean;
+  /** Whether the connection has something that it has not yet taken. */
+  isBusy(): boolean;
   rates(): LinkRates;
-  /** Gives a blob a channel of this side, which names it from now on. Undefined when all channels are in use. */
-  open(digest: Digest): number | undefined;
+  /**
+   * Gives a blob a channel of this side, which names it from now on. Undefined when all channels are in use. To refuse
+   * a blob that the other side opened, open it and close it at once.
+   */
+  open(digest: Digest, terms: OpenTerms): number | undefined;
   /** Gives a channel of this side up, and with it what was wanted on it. */
   close(channel: number): void;
-  /** Says which pieces this side has. */
-  have(channel: number, pieces: readonly number[]): void;
+  /** Says which pieces this side has that it did not have before, perhaps none, and how many transfers it has in flight. */
+  have(channel: number, pieces: readonly number[], inFlight: number): void;
+  /** Says which pieces this side no longer has. */
+  lost(channel: number, pieces: readonly number[]): void;
+  /** Says that there is a slot for the other side, and whether it would idle otherwise. */
+  offer(channel: number, insists: boolean): void;
+  /** Says that this side has no use for what was offered, and how many transfers it has in flight. */
+  decline(channel: number, inFlight: number): void;
   /** Asks for a piece. False when it cannot be asked for now: too many are, or this one still is. */
   want(want: Want): boolean;
   /** Wants a piece no more. Nothing more of it is handed on. */
@@ -33,10 +47,14 @@ export interface Link extends AsyncDisposable {
 
 /** What the other side says. Channels are its own but for the answers to a want. A handler that throws ends the link. */
 export interface LinkHandlers {
-  opened(channel: number, digest: Digest): void;
+  opened(channel: number, digest: Digest, terms: OpenTerms): void;
   closed(channel: number): void;
   /** The pieces can be gone through once, before this returns. */
-  has(channel: number, pieces: Iterable<number>): void;
+  has(channel: number, pieces: Iterable<number>, inFlight: number): void;
+  /** The pieces can be gone through once, before this returns. */
+  lost(channel: number, pieces: Iterable<number>): void;
+  offered(channel: number, insists: boolean): void;
+  declined(channel: number, inFlight: number): void;
   /** To be answered by `send`, `busy` or `gone`. */
   wants(wanted: Wanted): void;
   /** A want needs no answer any more. */
@@ -47,6 +65,15 @@ export interface LinkHandlers {
   isGone(channel: number, piece: number): void;
   /** The last call. What was wanted does not come. */
   ended(reason: LinkReason): void;
+}
+
+/** What a member says of itself when it opens a channel. */
+export interface OpenTerms {
+  readonly zone: string | undefined;
+  /** As measured, to the next KiB; 0 when it never was. */
+  readonly uplinkBytesPerSecond: number;
+  /** It answers a channel that the other side opened, which may be closed by now. */
+  readonly isAnswer?: boolean;
 }
 
 export interface Want {
@@ -65,25 +92,20 @@ export interface PiecePart {
   readonly piece: number;
   readonly offset: number;
   readonly bytes: Buffer;
-  /** What the other side attests the whole piece to be. */
-  readonly hash: Buffer;
+  /** What the other side attests the whole piece to be, unchecked. */
+  readonly attestation: Buffer;
   readonly isLast: boolean;
 }
 
-/** A piece on its way out. The hash is what this member attests of it. */
+/** A piece on its way out. */
 export interface Outgoing {
   readonly channel: number;
   readonly piece: number;
   readonly length: number;
-  readonly hash: Buffer;
+  /** Exactly `ATTESTATION_BYTES`. */
+  readonly attestation: Buffer;
   /** Copies bytes of the piece from `offset` on into `into`, and says how many: at least one. */
   read(into: Buffer, offset: number): Promise<number>;
-}
-
-/** Tokens for bytes, shared by all links. */
-export interface Rate {
-  /** Resolves when so many bytes may pass; rejects when the signal aborts. */
-  take(bytes: number, signal: AbortSignal): Promise<void>;
 }
 
 export interface LinkRates {
@@ -115,8 +137,17 @@ export interface LinkLimits {
   /** How long the other side may take nothing of what is sent. */
   readonly stuckMs: number;
   readonly idleMs: number;
+  /** Bytes of frames that carry no piece, which the other side may send at once, and then per second. */
+  readonly talkBytesMax: number;
+  readonly talkBytesPerSecond: number;
 }
 
+const KIB = 1024;
+
+/**
+ * Talk is some 100 KiB/s where pieces fill 10 Gbit/s, and may have piled up for as long as a link lives that is not
+ * read. At this bound, hearing it costs 4 % of a processor.
+ */
 export const LINK_LIMITS: LinkLimits = {
   handshakeMs: 3000,
   lookEveryMs: 1000,
@@ -124,6 +155,8 @@ export const LINK_LIMITS: LinkLimits = {
   silentMs: 9000,
   stuckMs: 30_000,
   idleMs: 120_000,
+  talkBytesMax: 2048 * KIB,
+  talkBytesPerSecond: 512 * KIB,
 };
 
 export type LinkEvent =

@@ -1,0 +1,61 @@
+import { type Catalog, type Digest, Failure, sha256 } from '@drayage/core';
+import { memoryStore } from '@drayage/core/testing';
+import { Registry } from 'prom-client';
+import { formatAddress } from './address.ts';
+import { type Admin, type AdminParts, startAdmin } from './admin.ts';
+import { runCommandLine } from './cli.ts';
+import type { Output } from './command.ts';
+
+const bytes = Buffer.from('a blob');
+/** The one blob that the agent behind a fake admin API holds. */
+export const digest: Digest = sha256(bytes);
+
+/** An admin API on a free port, of an agent that holds one blob and knows nobody; any part of it may be replaced. */
+export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise<Admin> {
+  const store = memoryStore();
+  await store.put(digest, bytes);
+  return startAdmin({
+    address: { host: '127.0.0.1', port: 0 },
+    metrics: new Registry(),
+    readiness: () => ({ isReady: true, checks: [{ name: 'store', isGood: true, detail: '1 blob' }] }),
+    status: () => ({ version: '0' }),
+    swarm: undefined,
+    report: () => {},
+    store,
+    catalog: { facts: () => undefined, tags: () => [], recallTag: () => undefined } as unknown as Catalog,
+    pulls: { open: async () => undefined, list: () => [], [Symbol.asyncDispose]: async () => {} },
+    origins: {
+      has: () => false,
+      repository: (origin) => {
+        throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+      },
+      status: () => [],
+      [Symbol.asyncDispose]: async () => {},
+    },
+    policies: { for: () => ({ access: 'public', tags: [] }) },
+    defaultOrigin: 'docker.io',
+    now: Date.now,
+    ...changes,
+  });
+}
+
+/** What one command says to the agent behind this admin API, and how it exits. */
+export async function command(
+  admin: Admin | undefined,
+  ...words: readonly string[]
+): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
+  const said = { out: '', err: '' };
+  const output = (to: 'out' | 'err'): Output => ({
+    isTerminal: false,
+    isColoured: false,
+    columns: () => 80,
+    rows: () => 24,
+    write: (text) => {
+      said[to] += text;
+    },
+  });
+  const address = admin ? [`--admin=${formatAddress(admin.address)}`] : [];
+  const around = { env: {}, home: '/', isRoot: false, out: output('out'), err: output('err') };
+  const code = await runCommandLine([...words, ...address], around);
+  return { code, ...said };
+}

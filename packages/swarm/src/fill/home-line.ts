@@ -1,0 +1,119 @@
+import { Failure, isFailure, planPieces } from '@drayage/core';
+import type { HomeAnswer, MemberId, MemberReport } from '@drayage/exchange';
+import { peerIdFromString } from '@libp2p/peer-id';
+import { type Contact, parseContact } from '../contact.ts';
+import type { Answerer, Control } from '../control.ts';
+import type { Desk, HomeWord } from './desk.ts';
+import { type About, decodeAbout, decodeRun, encodeReport } from './home-messages.ts';
+import type { Part } from './part-types.ts';
+import type { Roll } from './roll.ts';
+
+/** News of landed pieces waits this long for more of it. */
+const LANDED_EVERY_MS = 5;
+/** The exchange itself is quicker to pass over a home; this only bounds what is waited for. */
+const WAIT_MS = 2000;
+const REPORT_MS_MAX = 60_000;
+const MEMBERS_MAX = 32;
+
+export interface HomeLineParts {
+  readonly self: () => Contact;
+  readonly roll: Roll;
+  readonly control: () => Control;
+  readonly desk: () => Desk;
+  readonly partOf: (about: About) => Part | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** What members and homes of a blob say to one another, over the control stream; with ourselves, at once. */
+export interface HomeLine {
+  readonly answerers: Readonly<Record<string, Answerer>>;
+  report(home: MemberId, about: About & { readonly report: MemberReport }): Promise<HomeAnswer>;
+  landed(home: MemberId, about: About, piece: number): void;
+  giveBack(home: MemberId, about: About, isRefused: boolean): void;
+  /** As a home, to a member. */
+  tell(member: MemberId, about: About, word: HomeWord): Promise<boolean>;
+}
+
+export function openHomeLine(parts: HomeLineParts): HomeLine {
+  const { self, roll, control, desk, partOf, signal } = parts;
+  const landedAt = new Map<string, { readonly home: MemberId; readonly about: About; readonly pieces: number[] }>();
+
+  async function ask(member: MemberId, kind: string, body: object): Promise<unknown> {
+    const name = roll.memberOf(member);
+    if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
+    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
+    try {
+      return await control().ask(peerIdFromString(name), kind, body, late);
+    } catch (error) {
+      if (isFailure(error)) throw error;
+      throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
+    }
+  }
+
+  /** The home finds out by itself when this does not arrive: it asks. */
+  const mention = (home: MemberId, kind: string, body: object) => void ask(home, kind, body).catch(() => undefined);
+
+  function sendLanded(key: string): void {
+    const news = landedAt.get(key);
+    landedAt.delete(key);
+    if (news) mention(news.home, 'landed', { ...news.about, pieces: news.pieces });
+  }
+
+  function wordFrom(home: MemberId, about: About, word: HomeWord): boolean {
+    const part = partOf(about);
+    if (!part) throw new Failure('blob_unknown', 'this member has no part in that blob any more');
+    if (word.kind === 'question') return part.questioned(home);
+    if (word.kind === 'withdraw') part.withdrawn(home);
+    else part.leased(home, word.run);
+    return true;
+  }
+
+  return {
+    async report(home, { report, ...about }) {
+      if (home === roll.self) return await desk().report(home, about, report);
+      return decodeAnswer(await ask(home, 'report', encodeReport(about, self(), report)), roll);
+    },
+    landed(home, about, piece) {
+      if (home === roll.self) return desk().landed(home, about, [piece]);
+      const key = `${home} ${about.digest}`;
+      const news = landedAt.get(key);
+      if (news) return void news.pieces.push(piece);
+      landedAt.set(key, { home, about, pieces: [piece] });
+      setTimeout(() => sendLanded(key), LANDED_EVERY_MS);
+    },
+    giveBack(home, about, isRefused) {
+      if (home === roll.self) return desk().returned(home, about, isRefused);
+      mention(home, 'returned', { ...about, isRefused });
+    },
+    async tell(member, about, word) {
+      if (member === roll.self) return wordFrom(member, about, word);
+      const { kind } = word;
+      const answer = await ask(member, kind, { ...about, ...(kind === 'lease' && word.run) });
+      return (answer as { readonly hasProgress?: unknown } | null)?.hasProgress === true;
+    },
+    answerers: {
+      lease(member, body) {
+        const about = decodeAbout(body);
+        const run = decodeRun(body, planPieces(about.size));
+        wordFrom(roll.idOf(member), about, { kind: 'lease', run });
+      },
+      question: (member, body) => ({
+        hasProgress: wordFrom(roll.idOf(member), decodeAbout(body), { kind: 'question' }),
+      }),
+      withdraw(member, body) {
+        wordFrom(roll.idOf(member), decodeAbout(body), { kind: 'withdraw' });
+      },
+    },
+  };
+}
+
+/** Hints all of it: who is named proves itself on its link. */
+function decodeAnswer(answer: unknown, roll: Roll): HomeAnswer {
+  const { members, reportEveryMs } = (answer ?? {}) as Partial<Record<string, unknown>>;
+  const contacts = (Array.isArray(members) ? members.slice(0, MEMBERS_MAX) : []).map(parseContact);
+  const everyMs = typeof reportEveryMs === 'number' && reportEveryMs >= 0 ? reportEveryMs : REPORT_MS_MAX;
+  return {
+    members: contacts.filter((contact) => contact !== undefined).map((contact) => roll.note(contact)),
+    reportEveryMs: Math.min(everyMs, REPORT_MS_MAX),
+  };
+}

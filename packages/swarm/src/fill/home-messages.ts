@@ -1,0 +1,92 @@
+import { BLOB_BYTES_MAX, type Digest, Failure, type PiecePlan, parseDigest, planPieces } from '@drayage/core';
+import { type Bitmap, emptyBitmap, type MemberReport, type Run } from '@drayage/exchange';
+import { type Contact, parseContact } from '../contact.ts';
+
+/** A blob, as members and its home name it. The size belongs to it: it says how the blob is cut. */
+export interface About {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** A member's report as it travels. */
+interface ReportMessage extends About {
+  readonly contact: Contact;
+  readonly held: string;
+  readonly lacking?: string;
+  readonly leased?: string;
+  readonly wantsMembers: boolean;
+  readonly isFollowing: boolean;
+  readonly isComplete: boolean;
+  readonly uplinkBytesPerSecond: number;
+}
+
+export function encodeReport({ digest, size }: About, contact: Contact, report: MemberReport): ReportMessage {
+  const { held, lacking, leased, wantsMembers, isFollowing, isComplete, uplinkBytesPerSecond } = report;
+  return {
+    ...{ digest, size, contact, wantsMembers, isFollowing, isComplete, uplinkBytesPerSecond },
+    held: encodeBitmap(held),
+    ...(lacking && { lacking: encodeBitmap(lacking) }),
+    ...(leased && { leased: encodeBitmap(leased) }),
+  };
+}
+
+/** Throws what is told to the member when it is no report of its own. */
+export function decodeReport(member: string, body: unknown): About & { contact: Contact; report: MemberReport } {
+  const about = decodeAbout(body);
+  const message = body as Partial<Record<keyof ReportMessage, unknown>>;
+  const contact = parseContact(message.contact);
+  if (contact?.member !== member) throw new Failure('denied', 'a member can only speak for itself');
+  const plan = planPieces(about.size);
+  const optional = (value: unknown) => (value === undefined ? undefined : decodeBitmap(value, plan));
+  const uplink = message.uplinkBytesPerSecond;
+  const report: MemberReport = {
+    held: decodeBitmap(message.held, plan),
+    lacking: optional(message.lacking),
+    leased: optional(message.leased),
+    wantsMembers: message.wantsMembers === true,
+    isFollowing: message.isFollowing === true,
+    isComplete: message.isComplete === true,
+    zone: contact.zone,
+    uplinkBytesPerSecond: typeof uplink === 'number' && uplink >= 0 && uplink <= 1e12 ? uplink : 0,
+  };
+  return { ...about, contact, report };
+}
+
+export function decodeAbout(body: unknown): About {
+  const { digest: text, size } = (body ?? {}) as Partial<Record<string, unknown>>;
+  const digest = typeof text === 'string' ? parseDigest(text) : undefined;
+  if (!digest || !Number.isSafeInteger(size) || Number(size) < 1 || Number(size) > BLOB_BYTES_MAX)
+    throw new Failure('digest_invalid', 'that is no blob');
+  return { digest, size: Number(size) };
+}
+
+/** Throws when it is no run of the blob's pieces. */
+export function decodeRun(body: unknown, plan: PiecePlan): Run {
+  const { start, end } = (body ?? {}) as Partial<Record<string, unknown>>;
+  const isRun = Number.isSafeInteger(start) && Number.isSafeInteger(end);
+  if (!isRun || Number(start) < 0 || Number(start) >= Number(end) || Number(end) > plan.count)
+    throw new Failure('range_invalid', 'that is no run of pieces');
+  return { start: Number(start), end: Number(end) };
+}
+
+/** Pieces of the blob, in a message that names several. */
+export function decodePieces(body: unknown, plan: PiecePlan): readonly number[] {
+  const { pieces } = (body ?? {}) as Partial<Record<string, unknown>>;
+  if (!Array.isArray(pieces) || pieces.length > plan.count) throw new Failure('range_invalid', 'those are no pieces');
+  return pieces.filter((piece) => Number.isSafeInteger(piece) && piece >= 0 && piece < plan.count);
+}
+
+function encodeBitmap(bits: Bitmap): string {
+  return Buffer.from(bits.buffer, bits.byteOffset, bits.byteLength).toString('base64');
+}
+
+function decodeBitmap(text: unknown, plan: PiecePlan): Bitmap {
+  const bits = emptyBitmap(plan.count);
+  if (typeof text !== 'string') throw new Failure('range_invalid', 'that is no set of pieces');
+  const bytes = Buffer.from(text, 'base64');
+  if (bytes.length !== bits.byteLength) throw new Failure('range_invalid', 'that is a set of other pieces');
+  for (let word = 0; word < bits.length; word++) bits[word] = bytes.readUInt32LE(4 * word);
+  // Bits beyond the last piece mean nothing, and would count.
+  if (plan.count & 31) bits[bits.length - 1] = (bits.at(-1) ?? 0) & (0xffffffff >>> (32 - (plan.count & 31)));
+  return bits;
+}

@@ -1,0 +1,192 @@
+import { type Digest, describe, Failure, type Report } from '@drayage/core';
+import type { Contact } from '../contact.ts';
+import { dialLink } from '../link/dial.ts';
+import type { Link, LinkEvent, LinkHandlers, LinkParts, OpenTerms, PiecePart, Wanted } from '../link/types.ts';
+
+/** Links of this host, over all blobs. */
+const LINKS_MAX = 256;
+
+/** What a blob's part hears from one link. Channels are the other side's, but for the answers to a want. */
+export interface Listener {
+  opened(link: Link, channel: number, terms: OpenTerms): void;
+  closed(link: Link, channel: number): void;
+  has(link: Link, channel: number, pieces: Iterable<number>, inFlight: number): void;
+  lost(link: Link, channel: number, pieces: Iterable<number>): void;
+  offered(link: Link, channel: number, insists: boolean): void;
+  declined(link: Link, channel: number, inFlight: number): void;
+  wants(link: Link, wanted: Wanted): void;
+  cancelled(link: Link, channel: number, piece: number): void;
+  arrived(link: Link, part: PiecePart): Promise<void> | undefined;
+  refused(link: Link, channel: number, piece: number, why: 'busy' | 'gone'): void;
+  /** The link is gone, and its channels with it. */
+  ended(link: Link): void;
+}
+
+export interface MeshParts {
+  readonly links: Omit<LinkParts, 'handlersFor' | 'report'>;
+  /** Who takes part in a blob's exchange here, if anybody does. */
+  readonly listenerOf: (digest: Digest) => Listener | undefined;
+  /** The same, made when the blob is sealed here. Undefined when it is not. */
+  readonly startListener: (digest: Digest) => Promise<Listener | undefined>;
+  readonly isBarred: (member: string) => boolean;
+  readonly report: Report;
+}
+
+/** The links to other members: dialled when needed, shared by all blobs. */
+export interface Mesh extends AsyncDisposable {
+  /** For those who accept links. */
+  readonly linkParts: LinkParts;
+  admits(member: string): boolean;
+  /** A link to the member: an open one, else a new one. */
+  reach(contact: Contact, signal: AbortSignal): Promise<Link>;
+  /** Gives the blob a channel on the link; what comes on it goes to the listener. */
+  open(link: Link, digest: Digest, terms: OpenTerms, listener: Listener): number | undefined;
+  close(link: Link, channel: number): void;
+  /** Ends every link to a member. */
+  part(member: string): void;
+  list(): readonly Link[];
+}
+
+interface Channels {
+  /** By the channel's number on our side. */
+  readonly own: Map<number, Listener>;
+  /** By its number on theirs; a promise while it is found out whether the blob is here. */
+  readonly theirs: Map<number, Listener | Promise<Listener | undefined>>;
+}
+
+export function openMesh({ links: common, isBarred, report, ...finding }: MeshParts): Mesh {
+  const links = new Map<Link, Channels>();
+  const dialling = new Map<string, Promise<Link>>();
+  const linkParts: LinkParts = { ...common, handlersFor, report: (event) => tell(report, event) };
+
+  function handlersFor(link: Link): LinkHandlers {
+    const channels: Channels = { own: new Map(), theirs: new Map() };
+    links.set(link, channels);
+    return { ...channelHandlers(link, channels, { ...finding, report }), ended };
+
+    function ended(): void {
+      links.delete(link);
+      const listeners = new Set([...channels.own.values(), ...channels.theirs.values()]);
+      for (const listener of listeners) if (!(listener instanceof Promise)) listener.ended(link);
+    }
+  }
+
+  function openLinkTo(member: string): Link | undefined {
+    for (const link of links.keys()) if (link.member === member && link.isOpen()) return link;
+    return undefined;
+  }
+
+  async function dial(contact: Contact, signal: AbortSignal): Promise<Link> {
+    const { member } = contact;
+    let problem: unknown = new Error('it names no address for links');
+    for (const { host, port } of contact.links) {
+      try {
+        return await dialLink(linkParts, { member, host, port }, signal);
+      } catch (error) {
+        problem = error;
+        if (signal.aborted) break;
+      }
+    }
+    throw new Failure('member_unreachable', `no link to member ${member}`, { cause: problem });
+  }
+
+  return {
+    linkParts,
+    admits: (member) => links.size < LINKS_MAX && !isBarred(member),
+    async reach(contact, signal) {
+      const open = openLinkTo(contact.member);
+      if (open) return open;
+      const { member } = contact;
+      if (links.size >= LINKS_MAX) throw new Failure('member_unreachable', 'there are too many links already');
+      const running = dialling.get(member) ?? dial(contact, signal).finally(() => dialling.delete(member));
+      dialling.set(member, running);
+      return await running;
+    },
+    open(link, digest, terms, listener) {
+      const channel = link.isOpen() ? link.open(digest, terms) : undefined;
+      if (channel !== undefined) links.get(link)?.own.set(channel, listener);
+      return channel;
+    },
+    close(link, channel) {
+      links.get(link)?.own.delete(channel);
+      if (link.isOpen()) link.close(channel);
+    },
+    part(member) {
+      for (const link of [...links.keys()]) if (link.member === member) link.end('denied');
+    },
+    list: () => [...links.keys()],
+    async [Symbol.asyncDispose]() {
+      await Promise.all([...links.keys()].map((link) => link[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+function channelHandlers(
+  link: Link,
+  { own, theirs }: Channels,
+  { listenerOf, startListener, report }: Pick<MeshParts, 'listenerOf' | 'startListener' | 'report'>,
+): Omit<LinkHandlers, 'ended'> {
+  const heard = (channel: number, tell: (listener: Listener) => void): void => {
+    const listener = theirs.get(channel);
+    // What is said before the answer is known, nobody asked for.
+    if (listener !== undefined && !(listener instanceof Promise)) tell(listener);
+  };
+
+  async function answer(channel: number, digest: Digest, terms: OpenTerms): Promise<void> {
+    const starting = startListener(digest);
+    theirs.set(channel, starting);
+    const listener = await starting;
+    // Closed, perhaps opened again, in the meantime.
+    if (theirs.get(channel) !== starting || !link.isOpen()) return;
+    theirs.delete(channel);
+    if (listener) {
+      theirs.set(channel, listener);
+      listener.opened(link, channel, terms);
+      return;
+    }
+    // A refusal: opened, so that the other side knows what about, and closed at once.
+    const refusal = link.open(digest, { zone: undefined, uplinkBytesPerSecond: 0, isAnswer: true });
+    if (refusal !== undefined) link.close(refusal);
+  }
+
+  return {
+    opened(channel, digest, terms) {
+      const listener = listenerOf(digest);
+      if (listener) {
+        theirs.set(channel, listener);
+        return listener.opened(link, channel, terms);
+      }
+      // An answer to a question that was given up.
+      if (terms.isAnswer) return;
+      answer(channel, digest, terms).catch((error: unknown) => {
+        report({ kind: 'error', where: 'links', problem: `a blob could not be opened for others: ${describe(error)}` });
+        link.end('refused');
+      });
+    },
+    closed(channel) {
+      heard(channel, (listener) => listener.closed(link, channel));
+      theirs.delete(channel);
+    },
+    has: (channel, pieces, inFlight) => heard(channel, (listener) => listener.has(link, channel, pieces, inFlight)),
+    lost: (channel, pieces) => heard(channel, (listener) => listener.lost(link, channel, pieces)),
+    offered: (channel, insists) => heard(channel, (listener) => listener.offered(link, channel, insists)),
+    declined: (channel, inFlight) => heard(channel, (listener) => listener.declined(link, channel, inFlight)),
+    wants(wanted) {
+      const { channel, piece } = wanted;
+      const listener = theirs.get(channel);
+      if (listener === undefined || listener instanceof Promise) link.gone(channel, piece);
+      else listener.wants(link, wanted);
+    },
+    cancelled: (channel, piece) => heard(channel, (listener) => listener.cancelled(link, channel, piece)),
+    arrived: (part) => own.get(part.channel)?.arrived(link, part),
+    isBusy: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'busy'),
+    isGone: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'gone'),
+  };
+}
+
+function tell(report: Report, event: LinkEvent): void {
+  if (event.kind === 'link_opened') report({ kind: 'link', state: 'opened', member: event.member, reason: undefined });
+  else if (event.kind === 'link_ended')
+    report({ kind: 'link', state: 'ended', member: event.member, reason: event.reason });
+  else report({ kind: 'link', state: 'refused', member: event.address, reason: event.reason });
+}

@@ -1,0 +1,144 @@
+import type { Digest } from '@drayage/core';
+import { emptyBitmap, type MemberEvent, type MemberId } from '@drayage/exchange';
+import type { Link, OpenTerms } from '../link/types.ts';
+import type { Listener, Mesh } from './mesh.ts';
+import type { Roll } from './roll.ts';
+
+/** A member that does not answer an opened channel within this time has no use for us. */
+const ANSWER_WAIT_MS = 3000;
+
+/** A member we exchange one blob with, or are about to: linked when both have a channel on the same link. */
+export interface Neighbour {
+  readonly id: MemberId;
+  readonly member: string;
+  readonly link: Link;
+  readonly own: number;
+  theirs: number | undefined;
+}
+
+export interface NeighboursParts {
+  readonly digest: Digest;
+  readonly self: string;
+  readonly terms: () => Omit<OpenTerms, 'isAnswer'>;
+  readonly mesh: Mesh;
+  readonly roll: Roll;
+  readonly listener: () => Listener;
+  readonly step: (event: MemberEvent) => void;
+  /** Says what is here, before anything else is said. */
+  readonly greet: (neighbour: Neighbour) => void;
+  /** Nothing comes from this member any more. */
+  readonly gone: (id: MemberId) => void;
+  readonly pieceCount: number;
+  readonly signal: AbortSignal;
+}
+
+/** Who we exchange one blob with. */
+export interface Neighbours {
+  /** Links up with a member; `linked` or `unlinked` follows. */
+  connect(id: MemberId): void;
+  disconnect(id: MemberId): void;
+  of(id: MemberId): Neighbour | undefined;
+  /** By a channel: of ours, or of the other side. */
+  byOwn(link: Link, channel: number): Neighbour | undefined;
+  byTheirs(link: Link, channel: number): Neighbour | undefined;
+  opened(link: Link, channel: number, terms: OpenTerms): void;
+  closed(link: Link, channel: number): void;
+  ended(link: Link): void;
+  size(): number;
+  closeAll(): void;
+}
+
+export function keepNeighbours(parts: NeighboursParts): Neighbours {
+  const { digest, self, mesh, roll, step, signal } = parts;
+  const known = new Map<MemberId, Neighbour>();
+  const waiting = new Map<MemberId, NodeJS.Timeout>();
+
+  function note(neighbour: Neighbour): void {
+    const { id } = neighbour;
+    known.set(id, neighbour);
+    clearTimeout(waiting.get(id));
+    if (neighbour.theirs === undefined) waiting.set(id, setTimeout(unlink, ANSWER_WAIT_MS, id));
+  }
+
+  const open = (link: Link, isAnswer: boolean) =>
+    mesh.open(link, digest, { ...parts.terms(), isAnswer }, parts.listener());
+
+  function unlink(id: MemberId): void {
+    forget(id);
+    step({ kind: 'unlinked', link: id });
+  }
+
+  function forget(id: MemberId): void {
+    clearTimeout(waiting.get(id));
+    waiting.delete(id);
+    const neighbour = known.get(id);
+    known.delete(id);
+    if (!neighbour) return;
+    parts.gone(id);
+    mesh.close(neighbour.link, neighbour.own);
+  }
+
+  async function connect(id: MemberId): Promise<void> {
+    const link = await reach(parts, id);
+    if (signal.aborted || known.has(id)) return;
+    const own = link && open(link, false);
+    if (!link || own === undefined) return unlink(id);
+    note({ id, member: link.member, link, own, theirs: undefined });
+  }
+
+  function opened(link: Link, channel: number, terms: OpenTerms): void {
+    const id = roll.idOf(link.member);
+    const current = known.get(id);
+    const isCurrent = current?.link === link;
+    if (current && !isCurrent && current.link.isOpen() && !isPreferred(link, self)) return;
+    if (current && !isCurrent) (current.theirs === undefined ? forget : unlink)(id);
+    const own = isCurrent ? current.own : open(link, true);
+    if (own === undefined) return;
+    const neighbour = { id, member: link.member, link, own, theirs: channel };
+    note(neighbour);
+    parts.greet(neighbour);
+    step({ kind: 'linked', link: id, hello: { ...terms, held: emptyBitmap(parts.pieceCount) } });
+  }
+
+  const find = finder(known, roll);
+  const byTheirs = (link: Link, channel: number) => find(link, ({ theirs }) => theirs === channel);
+
+  return {
+    ...{ byTheirs, opened },
+    connect: (id) => void connect(id),
+    disconnect: forget,
+    of: (id) => known.get(id),
+    byOwn: (link, channel) => find(link, ({ own }) => own === channel),
+    closed(link, channel) {
+      const neighbour = byTheirs(link, channel);
+      if (neighbour) unlink(neighbour.id);
+    },
+    ended(link) {
+      const neighbour = find(link, () => true);
+      if (neighbour) unlink(neighbour.id);
+    },
+    size: () => known.size,
+    closeAll() {
+      for (const id of [...known.keys()]) forget(id);
+    },
+  };
+}
+
+async function reach({ roll, mesh, signal }: NeighboursParts, id: MemberId): Promise<Link | undefined> {
+  const contact = roll.contactOf(roll.memberOf(id) ?? '');
+  return contact && (await mesh.reach(contact, signal).catch(() => undefined));
+}
+
+/** Of two links of one pair, both sides keep to the one that the lesser name dialled. */
+function isPreferred({ side, member }: Link, self: string): boolean {
+  return (side === 'dialler') === self < member;
+}
+
+type Find = (link: Link, test: (neighbour: Neighbour) => boolean) => Neighbour | undefined;
+
+function finder(known: ReadonlyMap<MemberId, Neighbour>, roll: Roll): Find {
+  return (link, test) => {
+    const neighbour = known.get(roll.idOf(link.member));
+    return neighbour?.link === link && test(neighbour) ? neighbour : undefined;
+  };
+}

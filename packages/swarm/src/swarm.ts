@@ -1,0 +1,154 @@
+import { join } from 'node:path';
+import { type BlobStore, Failure, type Fill, type Report, rateOf } from '@drayage/core';
+import type { Ed25519PrivateKey } from '@libp2p/interface';
+import type { Multiaddr } from '@multiformats/multiaddr';
+import { formatHostPort, reachableAt } from './addresses.ts';
+import type { Contact } from './contact.ts';
+import { type Control, startControl } from './control.ts';
+import { openDirectory } from './directory.ts';
+import { openExchange } from './fill/exchange.ts';
+import { swarmFill } from './fill/fill.ts';
+import { keepMarks } from './fill/marks.ts';
+import { type Mesh, type MeshParts, openMesh } from './fill/mesh.ts';
+import { fetchSmall, smallAnswerer } from './fill/small.ts';
+import { loadIdentity } from './identity.ts';
+import { type HostPort, type JoinTarget, systemResolver } from './join.ts';
+import { startJoining } from './joining.ts';
+import type { SwarmKey } from './key.ts';
+import { DOOR_LIMITS } from './link/door.ts';
+import { linkIdentity } from './link/identity.ts';
+import { listenForLinks } from './link/listen.ts';
+import { LINK_LIMITS } from './link/types.ts';
+import { listMembers } from './member-list.ts';
+import { type SwarmNode, startNode } from './node.ts';
+import { routingOf } from './routing.ts';
+import type { Swarm } from './types.ts';
+
+export interface SwarmParts {
+  /** Where identity and known members are kept. */
+  readonly folder: string;
+  readonly keys: readonly SwarmKey[];
+  readonly listen: readonly HostPort[];
+  readonly linkListen: readonly HostPort[];
+  readonly advertise: string | undefined;
+  readonly join: readonly JoinTarget[];
+  readonly zone: string | undefined;
+  /** Bytes per second; undefined: as many as there are. */
+  readonly uploadRate: number | undefined;
+  readonly downloadRate: number | undefined;
+  readonly store: BlobStore;
+  readonly originFill: Fill;
+  readonly report: Report;
+}
+
+/** Joins the swarm, serves its members, and fills from them. */
+export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
+  const { folder, store, report } = parts;
+  await using stack = new AsyncDisposableStack();
+  const identity = await loadIdentity(join(folder, 'identity'));
+  const node = await startNode({ ...parts, identity });
+  stack.defer(() => node.stop());
+  const member = node.peerId.toString();
+  const routing = routingOf(node);
+  const marks = keepMarks(Date.now);
+
+  // Who links with us asks for parts, parts ask for links: each finds the other when it is needed.
+  const mesh = openMesh({
+    links: await linkOptions(parts, identity),
+    listenerOf: (digest) => exchange.parts.of(digest),
+    startListener: (digest) => exchange.parts.serve(digest),
+    isBarred: marks.isBarred,
+    report,
+  });
+  stack.use(mesh);
+  const links = await listenOn(parts.linkListen, mesh, stack);
+  const self: Contact = { member, zone: parts.zone, links: reachableAt(links, parts.advertise) };
+
+  const directory = openDirectory({
+    self,
+    routing,
+    control: () => control,
+    report,
+    now: Date.now,
+    random: Math.random,
+  });
+  const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
+  const answerers = { ...directory.answerers, ...exchange.answerers, small: smallAnswerer(store) };
+  const control: Control = stack.use(await startControl({ node, answerers, report, now: Date.now }));
+  stack.use(exchange);
+  stack.use(
+    startJoining({
+      node,
+      routing,
+      targets: parts.join,
+      resolver: systemResolver,
+      file: join(folder, 'members'),
+      report,
+    }),
+  );
+
+  const stop = new AbortController();
+  stack.defer(() => stop.abort(new Error('the agent is stopping')));
+  const isAlone = () => routing.size() === 0;
+  const running = stack.move();
+  return {
+    member,
+    addresses: addressesOf(node, self),
+    fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
+    async fetchSmall(digest, signal) {
+      if (isAlone()) return undefined;
+      return await fetchSmall(digest, await directory.find(digest, signal), control, signal);
+    },
+    announce: (digest) => void directory.announce([digest], stop.signal).catch(() => undefined),
+    withdraw: (digest) => void directory.withdraw([digest], stop.signal).catch(() => undefined),
+    members: () =>
+      listMembers({ mesh, marks, contactOf: exchange.roll.contactOf, connected: node.getPeers().map(String) }),
+    explain: exchange.stories.of,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function addressesOf(node: SwarmNode, { links }: Contact): Swarm['addresses'] {
+  const swarm = node.getMultiaddrs().map((address) => formatHostPort(hostPortOf(address)));
+  return { swarm, links: links.map(formatHostPort) };
+}
+
+async function linkOptions(
+  { keys, uploadRate, downloadRate }: SwarmParts,
+  identity: Ed25519PrivateKey,
+): Promise<MeshParts['links']> {
+  const rate = (bytesPerSecond: number | undefined) =>
+    bytesPerSecond === undefined ? undefined : rateOf(bytesPerSecond, () => performance.now());
+  return {
+    identity: await linkIdentity(identity),
+    swarmKeys: keys.map((key) => key.derive('links')),
+    upload: rate(uploadRate),
+    download: rate(downloadRate),
+    limits: LINK_LIMITS,
+  };
+}
+
+async function listenOn(
+  addresses: readonly HostPort[],
+  { linkParts, admits }: Mesh,
+  stack: AsyncDisposableStack,
+): Promise<readonly HostPort[]> {
+  const listening: HostPort[] = [];
+  for (const { host, port } of addresses) {
+    try {
+      const listener = await listenForLinks({ ...linkParts, host, port, admits, doorLimits: DOOR_LIMITS });
+      listening.push(stack.use(listener));
+    } catch (error) {
+      throw new Failure('options_invalid', `links cannot be accepted on ${formatHostPort({ host, port })}`, {
+        cause: error,
+      });
+    }
+  }
+  return listening;
+}
+
+/** Of `/ip4/10.0.0.1/tcp/5052/…`. */
+function hostPortOf(address: Multiaddr): HostPort {
+  const [, , host = '', , port] = address.toString().split('/');
+  return { host, port: Number(port) };
+}
