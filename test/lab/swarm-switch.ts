@@ -3,7 +3,7 @@ import { AGENT_COMMAND } from './agent.ts';
 import { must } from './process.ts';
 
 /** The one switch: whether agents of the lab form a swarm. `SWARM=1` and `SWARM=0` overrule it. */
-export const IS_SWARM_WIRED: boolean = (process.env['SWARM'] ?? '0') === '1';
+export const IS_SWARM_WIRED: boolean = (process.env['SWARM'] ?? '1') === '1';
 
 export const SWARM_PORT = 5052;
 export const LINK_PORT = 5053;
