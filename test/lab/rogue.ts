@@ -14,29 +14,18 @@ const PATCHES: readonly Patch[] = [
   {
     file: `${FILL}/uploads.ts`,
     find: "import type { Neighbour } from './neighbours.ts';",
-    put: "import { misread, misword } from './misbehave.ts';\nimport type { Neighbour } from './neighbours.ts';",
+    put: "import { missend } from './misbehave.ts';\nimport type { Neighbour } from './neighbours.ts';",
   },
+  { file: `${FILL}/uploads.ts`, find: 'await link.send({', put: 'await missend(parts, link, {' },
   {
-    file: `${FILL}/uploads.ts`,
-    find: 'attestation: attestationOf(decision),',
-    put: `attestation:
-          (await misword(parts, piece, end - start, (into, offset) => read(into, start + offset))) ??
-          attestationOf(decision),`,
-  },
-  {
-    file: `${FILL}/uploads.ts`,
-    find: 'const bytes = await read(into, start + offset);',
-    put: 'const bytes = await misread((into, at) => read(into, start + at), into, offset, { length: end - start, link });',
+    file: `${FILL}/carrier.ts`,
+    find: 'const pieces = listPieces(inside.member().told);',
+    put: 'const pieces = misclaim(plan.count) ?? listPieces(inside.member().told);',
   },
   {
     file: `${FILL}/carrier.ts`,
-    find: 'const pieces = toldPieces(inside.member());',
-    put: 'const pieces = misclaim(plan.count) ?? toldPieces(inside.member());',
-  },
-  {
-    file: `${FILL}/carrier.ts`,
-    find: "import { type Inside, toldPieces } from './part.ts';",
-    put: "import { misclaim } from './misbehave.ts';\nimport { type Inside, toldPieces } from './part.ts';",
+    find: 'import { keepNeighbours,',
+    put: "import { misclaim } from './misbehave.ts';\nimport { keepNeighbours,",
   },
 ];
 
@@ -50,18 +39,23 @@ function spoil(bytes) {
   bytes[0] ^= 1;
 }
 
-/** A signed word for bytes that are not the blob's. */
-export async function misword({ digest, attestations }, piece, length, read) {
-  if (vice !== 'forge' && vice !== 'other') return undefined;
-  const bytes = Buffer.alloc(length, 0x5a);
-  if (vice === 'forge') {
-    for (let at = 0; at < length; ) at += await read(bytes.subarray(at), at);
-    spoil(bytes);
+/** Sends a piece, or something in its place. */
+export async function missend({ digest, attestations }, link, outgoing) {
+  const { piece, length } = outgoing;
+  let { attestation } = outgoing;
+  if (vice === 'forge' || vice === 'other') {
+    // A signed word for bytes that are not the blob's.
+    const bytes = Buffer.alloc(length, 0x5a);
+    if (vice === 'forge') {
+      for (let at = 0; at < length; ) at += await outgoing.read(bytes.subarray(at), at);
+      spoil(bytes);
+    }
+    attestation = attestations.make(digest, piece, hashPiece(bytes));
   }
-  return attestations.make(digest, piece, hashPiece(bytes));
+  return await link.send({ ...outgoing, attestation, read: (into, offset) => misread(link, outgoing, into, offset) });
 }
 
-export async function misread(read, into, offset, { length, link }) {
+async function misread(link, { length, read }, into, offset) {
   if (vice === 'stall') await new Promise(() => {});
   if (vice === 'vanish') process.kill(process.pid, 'SIGKILL');
   if (vice === 'truncate' && offset >= length / 2) {

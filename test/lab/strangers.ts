@@ -10,6 +10,8 @@ import { LINK_PORT, SWARM_PORT } from './swarm-switch.ts';
 /** Whoever proves nothing may be let wait, but not for good. */
 const ATTEMPT_WAIT_MS = 20_000;
 const NOISE_BYTES = 200;
+/** What may come back in the clear: an alert of TLS, or a no to a protocol. */
+const REFUSAL_BYTES_MAX = 64;
 /** 1.3.6.1.4.1.53594.1.1, where a certificate carries the identity of its member. */
 const IDENTITY_NAME = Buffer.from('2b0601040183a25a0101', 'hex');
 
@@ -28,8 +30,14 @@ export async function strangers(hosts: readonly Host[]): Promise<Strangers> {
   if (!first) throw new Error('nobody to be a stranger to');
   const stolen = identityIn(await certificateOf(first));
   const attempts: Attempt[] = [
-    { name: 'noise on the swarm port', run: ({ address }) => shout(connectSocket(SWARM_PORT, address)) },
-    { name: 'noise on the link port', run: ({ address }) => shout(connectSocket(LINK_PORT, address)) },
+    {
+      name: 'noise on the swarm port',
+      run: ({ address }) => shout(connectSocket(SWARM_PORT, address), REFUSAL_BYTES_MAX),
+    },
+    {
+      name: 'noise on the link port',
+      run: ({ address }) => shout(connectSocket(LINK_PORT, address), REFUSAL_BYTES_MAX),
+    },
     { name: 'no certificate', run: ({ address }) => knock(address, {}) },
     {
       name: 'a certificate without an identity',
@@ -58,7 +66,7 @@ async function knock(
 }
 
 /** Says what means nothing, and counts what comes until the other side hangs up or the time is over. */
-async function shout(socket: Socket | TLSSocket): ReturnType<Attempt['run']> {
+async function shout(socket: Socket | TLSSocket, refusalBytesMax = 0): ReturnType<Attempt['run']> {
   let bytes = 0;
   let isIn = false;
   socket.on('error', () => {});
@@ -72,7 +80,7 @@ async function shout(socket: Socket | TLSSocket): ReturnType<Attempt['run']> {
   socket.write(randomBytes(NOISE_BYTES));
   // A reset is an answer too.
   await new Promise((resolve) => socket.once('close', resolve));
-  return { bytes, isIn };
+  return { bytes: Math.max(0, bytes - refusalBytesMax), isIn };
 }
 
 async function dial(foreigner: FakeMember, { address }: Host, member: string): ReturnType<Attempt['run']> {

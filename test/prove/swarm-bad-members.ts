@@ -46,14 +46,14 @@ export const swarmBadMembers: Proof = {
       ...figuresOf('clean', clean),
     };
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };
-    const note = (name: string, { run, found, lies, defamed }: Verdict) => {
+    const note = (name: string, { run, missed, lies, defamed }: Verdict) => {
       runs.push(run);
       const overClean = run.slowestSeconds / clean.slowestSeconds;
       Object.assign(figures, figuresOf(name, run), { [`${name}OverClean`]: round(overClean) });
-      Object.assign(figures, { [`${name}Liars`]: lies, [`${name}LiarsFound`]: found });
+      Object.assign(figures, { [`${name}Liars`]: lies, [`${name}LiarsMissed`]: missed.join(' ') || 'none' });
       promises[`${name}: every pull succeeds`] = isClean(run);
       promises[`${name}: slowest ≤ ${SLOWEST_OVER_CLEAN_MAX} × clean`] = overClean <= SLOWEST_OVER_CLEAN_MAX;
-      promises[`${name}: every liar is quarantined`] = found === lies;
+      promises[`${name}: every liar is quarantined`] = missed.length === 0;
       promises[`${name}: no honest member is taken for a liar`] = defamed === 0;
     };
     for (const vices of isShort ? SHORT_CASES : CASES) {
@@ -76,8 +76,8 @@ interface Verdict {
   readonly run: Run;
   /** Members that gave others wrong bytes. */
   readonly lies: number;
-  /** How many of them some host has quarantined as liars. */
-  readonly found: number;
+  /** Those of them that no host has quarantined as liars. */
+  readonly missed: readonly string[];
   /** Honest members that somebody has quarantined as liars. */
   readonly defamed: number;
 }
@@ -99,11 +99,11 @@ async function amongVices(
   const names = await Promise.all(liars.map(({ host }) => identityOf(host)));
   const theirs = bad.map(({ host }) => host.pull(image).catch(() => undefined));
   const run = await measure({ lab, image, runtimes: runtimes.clients });
-  const lied: string[] = [];
-  for (const [at, { host }] of liars.entries()) {
+  const lied = new Map<string, string>();
+  for (const [at, { host, vice }] of liars.entries()) {
     const name = names[at];
     const served = await host.agent.metric('drayage_served_bytes_total', { to: 'peer' }).catch(() => 0);
-    if (name !== undefined && served > 0) lied.push(name);
+    if (name !== undefined && served > 0) lied.set(name, vice);
   }
   const verdict = { run, ...(await judged(lab.hosts, lied)) };
   for (const { host } of bad) await host.agent.kill();
@@ -129,18 +129,21 @@ async function amongTampered({ lab, runtimes, bytes }: Stage, isHidden: boolean)
   const name = await identityOf(host);
   const run = await measure({ lab, image, runtimes: runtimes.clients });
   // What the agent itself can notice it does not hand on.
-  const verdict = { run, ...(await judged(lab.hosts, isHidden && name !== undefined ? [name] : [])) };
+  const verdict = {
+    run,
+    ...(await judged(lab.hosts, new Map(isHidden && name !== undefined ? [[name, 'tampered']] : []))),
+  };
   await host.agent.kill();
   return verdict;
 }
 
-async function judged(honest: readonly Host[], liars: readonly string[]): Promise<Omit<Verdict, 'run'>> {
+async function judged(honest: readonly Host[], liars: ReadonlyMap<string, string>): Promise<Omit<Verdict, 'run'>> {
   const names = await Promise.all(honest.map(identityOf));
   const told = (await Promise.all(honest.map(membersOf))).flat();
   const accused = new Set(told.filter(({ quarantine }) => quarantine?.why === 'lie').map(({ member }) => member));
   return {
-    lies: liars.length,
-    found: liars.filter((liar) => accused.has(liar)).length,
+    lies: liars.size,
+    missed: [...liars].filter(([liar]) => !accused.has(liar)).map(([, name]) => name),
     defamed: names.filter((name) => name !== undefined && accused.has(name)).length,
   };
 }

@@ -17,6 +17,8 @@ export interface Run {
   readonly problems: readonly string[];
   readonly corrupt: number;
   readonly longestGapMs: number;
+  /** What all hosts sent, over what they needed: 1 less the origin's share when nothing was sent twice or said in vain. */
+  readonly exchanged: number;
   /** What the hosts' agents used, for each gibibyte that clients got. */
   readonly agentSecondsPerGib: number;
   /** Below 0.15 the processor may have been what was measured. */
@@ -47,6 +49,7 @@ export async function measure({
   lost,
 }: RunParts): Promise<Run> {
   const before = await lab.origin.sent();
+  const hostsBefore = await sentBy(lab.hosts);
   const idle = watchProcessor();
   const used = watchAgents(lab.hosts);
   const seconds: number[] = [];
@@ -77,9 +80,15 @@ export async function measure({
     ],
     corrupt: reports.reduce((sum, report) => sum + report.corrupt, 0),
     longestGapMs: Math.max(...reports.map((report) => report.longestGapMs)),
+    exchanged: ((await sentBy(lab.hosts)) - hostsBefore) / (image.bytes * hosts.length),
     agentSecondsPerGib: used() / ((image.bytes * (reports.length + runtimes.length)) / (1024 * MIB)),
     idleShare: idle(),
   };
+}
+
+async function sentBy(hosts: readonly Host[]): Promise<number> {
+  const sent = await Promise.all(hosts.map(({ port }) => port.sent()));
+  return sent.reduce((sum, { payloadBytes }) => sum + payloadBytes, 0);
 }
 
 /** Ends with the processor seconds that these hosts' agents have used meanwhile; those that died are left out. */
@@ -123,6 +132,7 @@ export function figuresOf(prefix: string, run: Run, limit?: number): Figures {
     MedianSeconds: round(run.medianSeconds),
     ...(limit === undefined ? {} : { SlowestOverLimit: round(run.slowestSeconds / limit) }),
     Egress: round(run.egress, 3),
+    Exchanged: round(run.exchanged),
     Problems: run.problems.length,
     LongestGapMs: Math.round(run.longestGapMs),
     AgentCpuSecondsPerGiB: round(run.agentSecondsPerGib, 1),
