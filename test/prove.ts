@@ -4,7 +4,6 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
-import { IS_SWARM_WIRED } from './lab/swarm-switch.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
@@ -20,25 +19,30 @@ import { swarmPartition } from './prove/swarm-partition.ts';
 import { swarmStrangers } from './prove/swarm-strangers.ts';
 import { syscalls } from './prove/syscalls.ts';
 
-const SWARM_PROOFS: readonly Proof[] = [
+/** What runs when no name is given, and for every change in its short form. */
+const USUAL: readonly Proof[] = [
+  kill9,
+  syscalls,
+  diskFull,
+  herd,
+  fuzz,
   swarmHerd,
+  swarmJitter,
+  swarmWave,
+  swarmStrangers,
+];
+/** What runs only by its name: it takes too long, or the agent does not hold it yet. */
+const BY_NAME: readonly Proof[] = [
   swarmHerd32,
   swarmHerdFast,
   swarmHerdSlow,
-  swarmJitter,
-  swarmWave,
   swarmOriginStopped,
   swarmPair,
   swarmDeaths,
   swarmBadMembers,
-  swarmStrangers,
   swarmPartition,
 ];
-const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz, ...SWARM_PROOFS];
-/** What runs when no name is given. */
-const USUAL: readonly Proof[] = PROOFS.filter(
-  (proof) => !proof.isByNameOnly && (IS_SWARM_WIRED || !SWARM_PROOFS.includes(proof)),
-);
+const PROOFS: readonly Proof[] = [...USUAL, ...BY_NAME];
 
 enterNamespace(ALL_PACKAGES);
 process.exitCode = await main(process.argv.slice(2));

@@ -7,11 +7,11 @@ import { membersOf } from './members.ts';
 import { type Network, type Port, type Rates, startNetwork } from './network.ts';
 import { must, until } from './process.ts';
 import type { PullReport } from './pull-image.ts';
-import { IS_SWARM_WIRED, makeSwarmKey, swarmOptions } from './swarm-switch.ts';
+import { HAS_SWARM, makeSwarmKey, swarmOptions } from './swarm-options.ts';
 
 export interface HostsOptions {
   readonly folder: string;
-  readonly count: number;
+  readonly hosts: number;
   /** Of every host's link, both ways, in Mbit/s. */
   readonly hostMbit?: number;
   /** Of what the origin may send, in Mbit/s. */
@@ -65,7 +65,7 @@ const MEMBERS_ENOUGH = 6;
 const JOIN_WAIT_MS = 60_000;
 
 /** Starts the network, the origin, and every host with its agent. */
-export async function startHosts({ folder, count, hostMbit, originMbit }: HostsOptions): Promise<Hosts> {
+export async function startHosts({ folder, hosts: count, hostMbit, originMbit }: HostsOptions): Promise<Hosts> {
   await using stack = new AsyncDisposableStack();
   const memory = join(folder, 'memory');
   mkdirSync(memory, { recursive: true });
@@ -105,7 +105,7 @@ export async function startHosts({ folder, count, hostMbit, originMbit }: HostsO
 
 /** Resolves when every host's agent knows enough of the others. */
 export async function untilJoined(hosts: readonly Host[]): Promise<void> {
-  if (!IS_SWARM_WIRED) return;
+  if (!HAS_SWARM) return;
   const enough = Math.min(hosts.length - 1, MEMBERS_ENOUGH);
   for (const host of hosts) {
     const isIn = async () => (await membersOf(host)).length >= enough;

@@ -10,7 +10,8 @@ export const LIES: ReadonlySet<Vice> = new Set<Vice>(['flip', 'forge', 'other'])
 
 const FILL = 'packages/swarm/src/fill';
 
-const PATCHES: readonly Patch[] = [
+/** What the sources of a bad member differ in. */
+export const ROGUE_PATCHES: readonly Patch[] = [
   {
     file: `${FILL}/uploads.ts`,
     find: "import type { Neighbour } from './neighbours.ts';",
@@ -83,7 +84,7 @@ export function misclaim(count) {
 
 /** Makes an agent that can be any kind of bad member; returns its command line. Which kind is said by `viceOf`. */
 export function makeRogue(folder: string): Promise<string> {
-  return patchedCopy(join(folder, 'rogue'), PATCHES, { [`${FILL}/misbehave.ts`]: MISBEHAVE });
+  return patchedCopy(join(folder, 'rogue'), ROGUE_PATCHES, { [`${FILL}/misbehave.ts`]: MISBEHAVE });
 }
 
 /** The environment that makes it one. */

@@ -5,7 +5,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { type FakeMember, fakeCertificate, fakeMember } from '@drayage/swarm/testing';
 import type { Host } from './hosts.ts';
 import { identityOf } from './members.ts';
-import { LINK_PORT, SWARM_PORT } from './swarm-switch.ts';
+import { LINK_PORT, SWARM_PORT } from './swarm-options.ts';
 
 /** Whoever proves nothing may be let wait, but not for good. */
 const ATTEMPT_WAIT_MS = 20_000;

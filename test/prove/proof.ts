@@ -4,8 +4,6 @@ export interface Proof {
   readonly title: string;
   /** Programs it starts. */
   readonly needs: readonly string[];
-  /** Too long to run with all others. */
-  readonly isByNameOnly?: boolean;
   /** Throws when the promise is broken; `short` is the form for every change, else the full one. */
   run(folder: string, short: boolean): Promise<Figures>;
 }

@@ -3,11 +3,10 @@ import { startRuntimes } from '../lab/host-runtimes.ts';
 import { startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { type Proof, seeded } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, limitSeconds, measure, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, round } from './swarm-run.ts';
 
 const EGRESS_MAX = 1.02;
 const SEED = 20_261_121;
-const RATE_MBIT = 100;
 const RUNTIMES = 3;
 
 /** Hosts that come at random times find those who came before half-way through. */
@@ -17,8 +16,8 @@ export const swarmJitter: Proof = {
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes, windowSeconds] = isShort ? [6, 32 * MIB, 5] : [16, 128 * MIB, 10];
-    const links = { hosts: count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT };
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    const links = linksFor(count, isShort);
+    await using lab = await startHosts({ folder, ...links });
     const image = await lab.origin.push('jitter', bytes);
     const random = seeded(SEED);
     const delays = lab.hosts.map(() => random() * windowSeconds * 1000);
@@ -36,8 +35,8 @@ export const swarmWave: Proof = {
   needs: ['docker-registry', 'dockerd', 'docker', 'containerd', 'ctr', 'podman', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [6, 16 * MIB] : [16, 64 * MIB];
-    const links = { hosts: count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT };
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    const links = linksFor(count, isShort);
+    await using lab = await startHosts({ folder, ...links });
     await using runtimes = await startRuntimes(lab.hosts.slice(-RUNTIMES));
     const image = await lab.origin.push('wave', bytes);
     const before = await lab.origin.sent();

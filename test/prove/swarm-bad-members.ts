@@ -6,10 +6,9 @@ import { until } from '../lab/process.ts';
 import { LIES, makeRogue, type Vice, viceOf } from '../lab/rogue.ts';
 import { isSealed, tamper } from '../lab/tamper.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, measure, type Run, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round } from './swarm-run.ts';
 
 const SLOWEST_OVER_CLEAN_MAX = 1.5;
-const RATE_MBIT = 100;
 const RUNTIMES = 3;
 const SEAL_WAIT_MS = 20_000;
 
@@ -33,7 +32,7 @@ export const swarmBadMembers: Proof = {
   needs: ['docker-registry', 'dockerd', 'docker', 'containerd', 'ctr', 'podman', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [6, 24 * MIB] : [12, 64 * MIB];
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     await using runtimes = await startRuntimes(lab.hosts.slice(0, RUNTIMES));
     const rogue = await makeRogue(lab.folder);
     const image = await lab.origin.push('clean', bytes);
@@ -41,7 +40,6 @@ export const swarmBadMembers: Proof = {
     const runs: Run[] = [clean];
     const figures: Record<string, number | string> = {
       honestHosts: count,
-      hostMbit: RATE_MBIT,
       imageMiB: inMib(image.bytes),
       ...figuresOf('clean', clean),
     };

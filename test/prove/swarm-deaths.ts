@@ -4,11 +4,10 @@ import { MIB } from '../lab/images.ts';
 import { homeOf } from '../lab/members.ts';
 import { until } from '../lab/process.ts';
 import type { Figures, Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, limitSeconds, measure, type Run, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, type Run, round } from './swarm-run.ts';
 
 const LOST_SECONDS_MAX = 3;
 const EGRESS_MAX = 1.05;
-const RATE_MBIT = 100;
 const HALF_WAY_WAIT_MS = 60_000;
 
 type Role = 'home' | 'leaseHolder';
@@ -28,8 +27,8 @@ export const swarmDeaths: Proof = {
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [8, 32 * MIB] : [16, 128 * MIB];
-    const links = { hosts: count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT };
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    const links = linksFor(count, isShort);
+    await using lab = await startHosts({ folder, ...links });
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const runs: Run[] = [clean];
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };

@@ -1,9 +1,7 @@
 import { startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, measure } from './swarm-run.ts';
-
-const RATE_MBIT = 100;
+import { figuresOf, inMib, isClean, judge, linksFor, measure } from './swarm-run.ts';
 
 /** What one member holds, all can have, with the origin gone. */
 export const swarmOriginStopped: Proof = {
@@ -12,7 +10,7 @@ export const swarmOriginStopped: Proof = {
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [6, 16 * MIB] : [16, 64 * MIB];
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     const image = await lab.origin.push('stopped', bytes);
     const [one, ...others] = lab.hosts;
     if (!one) throw new Error('no hosts');

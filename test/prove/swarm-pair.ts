@@ -16,7 +16,7 @@ export const swarmPair: Proof = {
   title: 'one member has two gibibytes, another pulls them over an unshaped link',
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
-    await using lab = await startHosts({ folder, count: 2 });
+    await using lab = await startHosts({ folder, hosts: 2 });
     const image = await lab.origin.pushOne('pair', isShort ? GIB / 2 : 2 * GIB);
     const [holder, puller] = lab.hosts;
     if (!holder || !puller) throw new Error('no pair');

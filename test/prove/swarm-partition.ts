@@ -3,9 +3,8 @@ import { type Host, type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { now } from '../lab/pull-image.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, measure, type Run, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round } from './swarm-run.ts';
 
-const RATE_MBIT = 100;
 const WHOLE_SECONDS_MAX = 30;
 const EGRESS_MAX = 1.02;
 /** Answers about tags and access are all that the origin may send for what members hold. */
@@ -21,7 +20,7 @@ export const swarmPartition: Proof = {
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [8, 8 * MIB] : [16, 32 * MIB];
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     const near = lab.hosts.slice(0, count / 2);
     const far = lab.hosts.slice(count / 2);
     const [nearest, ...nearOthers] = near;

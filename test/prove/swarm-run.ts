@@ -115,6 +115,12 @@ export interface Links {
   readonly originMbit: number;
 }
 
+/** Links of 100 Mbit/s; half of that in the short form, which leaves the processor of a small machine room. */
+export function linksFor(hosts: number, isShort: boolean): Links {
+  const mbit = isShort ? 50 : 100;
+  return { hosts, hostMbit: mbit, originMbit: mbit };
+}
+
 /**
  * The fluid limit: no scheme can give every one of the hosts all bytes sooner, since the origin has to send each byte
  * once, every host has to receive each, and all of them together have to send N times as much.

@@ -3,11 +3,10 @@ import { type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { membersOf } from '../lab/members.ts';
 import { type Strangers, strangers } from '../lab/strangers.ts';
-import { makeSwarmKey, swarmOptions } from '../lab/swarm-switch.ts';
+import { makeSwarmKey, swarmOptions } from '../lab/swarm-options.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, measure, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, linksFor, measure, round } from './swarm-run.ts';
 
-const RATE_MBIT = 100;
 const ATTEMPTS_PER_SECOND = 100;
 /** An attack may cost so much of the time of a pull. */
 const SLOWEST_OVER_CLEAN_MAX = 1.25;
@@ -19,7 +18,7 @@ export const swarmStrangers: Proof = {
   needs: ['docker-registry', 'ip'],
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [6, 32 * MIB] : [16, 128 * MIB];
-    await using lab = await startHosts({ folder, count, hostMbit: RATE_MBIT, originMbit: RATE_MBIT });
+    await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const image = await lab.origin.push('besieged', bytes);
     const foreignMembers = await startForeigner(lab);

@@ -2,15 +2,15 @@ import { join } from 'node:path';
 import { AGENT_COMMAND } from './agent.ts';
 import { must } from './process.ts';
 
-/** The one switch: whether agents of the lab form a swarm. `SWARM=1` and `SWARM=0` overrule it. */
-export const IS_SWARM_WIRED: boolean = (process.env['SWARM'] ?? '1') === '1';
+/** Whether the lab's agents form a swarm: `SWARM=0` shows the same hosts each on its own. */
+export const HAS_SWARM: boolean = process.env['SWARM'] !== '0';
 
 export const SWARM_PORT = 5052;
 export const LINK_PORT = 5053;
 
-/** Makes a swarm key, and returns its file; undefined while agents know no swarm. */
+/** Makes a swarm key, and returns its file; undefined without a swarm. */
 export async function makeSwarmKey(folder: string, name = 'swarm.key'): Promise<string | undefined> {
-  if (!IS_SWARM_WIRED) return undefined;
+  if (!HAS_SWARM) return undefined;
   const file = join(folder, name);
   await must(AGENT_COMMAND, ['key', 'new', file]);
   return file;
@@ -24,7 +24,7 @@ export interface Membership {
   readonly keyFile: string | undefined;
 }
 
-/** The options that make an agent a member; none while agents know no swarm. */
+/** The options that make an agent a member; none without a key. */
 export function swarmOptions({ address, join: targets, keyFile }: Membership): string[] {
   if (keyFile === undefined) return [];
   return [
