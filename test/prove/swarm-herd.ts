@@ -7,11 +7,15 @@ import type { Figures, Proof } from './proof.ts';
 import { figuresOf, inMib, isClean, judge, type Links, limitSeconds, measure, type Run, round } from './swarm-run.ts';
 
 const SLOWEST_OVER_LIMIT_MAX = 1.25;
+/** In the seconds of a short form every agent still warms up, all on the same few cores. */
+const SLOWEST_OVER_LIMIT_MAX_SHORT = 2;
 const EGRESS_MAX = 1.02;
 const FIRST_BYTES = 8 * MIB;
 
 interface Herd extends Links {
   readonly bytes: number;
+  /** What the slowest may take, over the fluid limit. */
+  readonly overLimitMax?: number;
   /** Whether the same is measured without agents, and through the caches that people use instead. */
   readonly isCompared: boolean;
 }
@@ -24,7 +28,14 @@ export const swarmHerd: Proof = {
   title: 'sixteen hosts (short: six) pull one cold image at once, beside the same without agents',
   needs,
   run: (folder, isShort) => {
-    const short = { hosts: 6, hostMbit: 50, originMbit: 50, bytes: 16 * MIB, isCompared: false };
+    const short = {
+      hosts: 6,
+      hostMbit: 50,
+      originMbit: 50,
+      bytes: 16 * MIB,
+      isCompared: false,
+      overLimitMax: SLOWEST_OVER_LIMIT_MAX_SHORT,
+    };
     const full = { hosts: 16, hostMbit: 100, originMbit: 100, bytes: 128 * MIB, isCompared: true };
     return herd(folder, isShort ? short : full);
   },
@@ -53,7 +64,10 @@ export const swarmHerdFast: Proof = {
   run: (folder) => herd(folder, { hosts: 16, hostMbit: 100, originMbit: 1000, bytes: 128 * MIB, isCompared: false }),
 };
 
-async function herd(folder: string, { bytes, isCompared, ...links }: Herd): Promise<Figures> {
+async function herd(
+  folder: string,
+  { bytes, isCompared, overLimitMax = SLOWEST_OVER_LIMIT_MAX, ...links }: Herd,
+): Promise<Figures> {
   const { hosts, hostMbit, originMbit } = links;
   await using lab = await startHosts({ folder, ...links });
   const [one, other] = lab.hosts;
@@ -80,7 +94,7 @@ async function herd(folder: string, { bytes, isCompared, ...links }: Herd): Prom
     ...(isCompared ? await comparisons(lab, image, limit) : {}),
   };
   const promises = {
-    [`slowest ≤ ${SLOWEST_OVER_LIMIT_MAX} × the limit`]: run.slowestSeconds <= SLOWEST_OVER_LIMIT_MAX * limit,
+    [`slowest ≤ ${overLimitMax} × the limit`]: run.slowestSeconds <= overLimitMax * limit,
     [`egress ≤ ${EGRESS_MAX}`]: run.egress <= EGRESS_MAX,
     'every pull succeeds': isClean(first) && isClean(run),
   };
