@@ -4,6 +4,7 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
@@ -25,6 +26,7 @@ const USUAL: readonly Proof[] = [
   syscalls,
   diskFull,
   herd,
+  directory,
   fuzz,
   swarmHerd,
   swarmJitter,

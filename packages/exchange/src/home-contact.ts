@@ -48,6 +48,16 @@ export function nextHome(member: Member): void {
   else report(member, undefined);
 }
 
+/** Returns to the first home. */
+export function returnHome(member: Member): void {
+  const { home } = member;
+  if (home.index === 0) return;
+  home.index = 0;
+  home.askedAt = undefined;
+  home.hasMoved = true;
+  report(member, undefined);
+}
+
 export function noteAnswer(member: Member, answer: HomeAnswer): void {
   const { home, now } = member;
   home.askedAt = undefined;
@@ -75,7 +85,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
       lacking,
       leased,
       wantsMembers: wantsMembers(member),
-      isFollowing: home.index > 0,
+      isFollowing: home.index > 0 || home.hasMoved,
       isComplete: isComplete(member),
       zone,
       uplinkBytesPerSecond,

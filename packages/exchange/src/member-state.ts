@@ -93,6 +93,8 @@ interface HomeContact {
   lackedAt: number;
   /** The open report names pieces that we lack. */
   isLacking: boolean;
+  /** It has been at another home in between. */
+  hasMoved: boolean;
 }
 
 /** What a member fetches from the origin itself. */
@@ -178,7 +180,15 @@ export function newMember(parts: MemberParts, now: number): Member {
     uploads: new Map(),
     uploading: 0,
     offers: 0,
-    home: { index: 0, askedAt: undefined, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
+    home: {
+      index: 0,
+      askedAt: undefined,
+      reportAt: now,
+      lackMs: LACK_MS,
+      lackedAt: now,
+      isLacking: false,
+      hasMoved: false,
+    },
     origin: {
       queue: [],
       isFetching: false,

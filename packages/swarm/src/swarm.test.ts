@@ -39,6 +39,7 @@ async function startHosts(count: number, key: SwarmKey = testKey()): Promise<Hos
         linkListen: [{ host: '127.0.0.1', port: 0 }],
         advertise: undefined,
         join: first ? [{ kind: 'host', at: { host: '127.0.0.1', port: Number(first[1]) } }] : [],
+        held: () => store.list().map(({ digest }) => digest),
         originFill: originFill({ report }),
       }),
     );

@@ -200,11 +200,19 @@ function fetch(inside: Inside, tools: Tools, run: Run): void {
 
 type HomeKind = 'report' | 'landed' | 'answer' | 'give back';
 
-function homeActs({ shared, digest, plan, filling, step }: Inside, tools: Tools): Pick<Acts, HomeKind> {
+function homeActs({ shared, digest, plan, homes, filling, step }: Inside, tools: Tools): Pick<Acts, HomeKind> {
   const { line, roll } = shared;
+  const [first] = homes;
+
+  /** The first home may only have been busy: two homes at a time send members to the origin twice. */
+  async function lookForFirst(): Promise<void> {
+    if (first !== undefined && (await line.isThere(first))) step({ kind: 'home back' });
+  }
+
   return {
     report({ home, report }) {
       filling?.story.home(roll.memberOf(home));
+      if (home !== first) void lookForFirst();
       line.report(home, { digest, size: plan.size, report }).then(
         (answer) => step({ kind: 'answered', home, answer }),
         () => step({ kind: 'home lost', home }),

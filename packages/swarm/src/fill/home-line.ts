@@ -11,7 +11,7 @@ import type { Roll } from './roll.ts';
 /** News of landed pieces waits this long for more of it. */
 const LANDED_EVERY_MS = 5;
 /** The exchange itself is quicker to pass over a home; this only bounds what is waited for. */
-const WAIT_MS = 2000;
+const WAIT_MS = 3000;
 const REPORT_MS_MAX = 60_000;
 const MEMBERS_MAX = 32;
 
@@ -28,6 +28,8 @@ export interface HomeLineParts {
 export interface HomeLine {
   readonly answerers: Readonly<Record<string, Answerer>>;
   report(home: MemberId, about: About & { readonly report: MemberReport }): Promise<HomeAnswer>;
+  /** Whether the member answers. */
+  isThere(home: MemberId): Promise<boolean>;
   landed(home: MemberId, about: About, piece: number): void;
   giveBack(home: MemberId, about: About, isRefused: boolean): void;
   /** As a home, to a member. */
@@ -73,6 +75,10 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
       if (home === roll.self) return await desk().report(home, about, report);
       return decodeAnswer(await ask(home, 'report', encodeReport(about, self(), report)), roll);
     },
+    async isThere(home) {
+      if (home === roll.self) return true;
+      return await ask(home, 'there', {}).then(Boolean, () => false);
+    },
     landed(home, about, piece) {
       if (home === roll.self) return desk().landed(home, about, [piece]);
       const key = `${home} ${about.digest}`;
@@ -92,6 +98,7 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
       return (answer as { readonly hasProgress?: unknown } | null)?.hasProgress === true;
     },
     answerers: {
+      there: () => true,
       lease(member, body) {
         const about = decodeAbout(body);
         const run = decodeRun(body, planPieces(about.size));
