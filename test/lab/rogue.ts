@@ -5,7 +5,7 @@ import { patchedCopy } from './patched-copy.ts';
 /** What a bad member does to those who ask it for pieces. */
 export type Vice = 'flip' | 'forge' | 'other' | 'truncate' | 'claim' | 'stall' | 'dribble' | 'vanish';
 
-/** Vices that are proven lies: bytes unlike the word that came with them, or a word unlike the truth. */
+/** Vices that are lies: bytes unlike the word that came with them, or a word unlike the truth. */
 export const LIES: ReadonlySet<Vice> = new Set<Vice>(['flip', 'forge', 'other']);
 
 const FILL = 'packages/swarm/src/fill';
