@@ -107,7 +107,7 @@ async function settle(workers: readonly Worker[], others: number): Promise<Settl
   const from = performance.now();
   const seconds = () => (performance.now() - from) / 1000;
   let [known, since] = [0, seconds()];
-  while (known < others && seconds() - since < QUIET_SECONDS) {
+  while (known < others / 2 || (known < others && seconds() - since < QUIET_SECONDS)) {
     if (seconds() > SETTLE_SECONDS_MAX)
       throw new Error(`the members still meet after ${SETTLE_SECONDS_MAX} s: ${known} of ${others}`);
     await setTimeout(1000);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS, STALL_MS } from './limits.ts';
+import { BUSY_HOPELESS_MS, HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS, STALL_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent } from './words.ts';
 
@@ -102,4 +102,30 @@ test('a piece a link claimed and has not is not asked of it again', () => {
   offer(member, 1);
   happen(member, 2, { kind: 'refused', link: 1, piece: 5, why: 'gone' });
   expect(only(offer(member, 3), 'decline')).toHaveLength(1);
+});
+
+test('a link that is always busy is in time taken for one that has nothing', () => {
+  const member = fakeMember(4);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(4, [0, 1, 2, 3]) });
+  const refuse = (now: number) => {
+    const [request] = only(happen(member, now, { kind: 'offered', link: 1, insists: false }), 'request');
+    happen(member, now, { kind: 'refused', link: 1, piece: request?.piece ?? -1, why: 'busy' });
+  };
+  refuse(0);
+  refuse(BUSY_HOPELESS_MS - 1);
+  expect(member.links.get(1)?.heldCount).toBe(4);
+  refuse(BUSY_HOPELESS_MS);
+  expect(member.links.get(1)?.heldCount).toBe(0);
+  expect(member.standing.missedAt.size).toBe(0);
+});
+
+test('a piece that is taken back while it comes is asked for no more, and all of them are one miss', () => {
+  const member = fakeMember(4);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(4, [0, 1, 2, 3]) });
+  const asked = [0, 1, 2].flatMap(() =>
+    only(happen(member, 0, { kind: 'offered', link: 1, insists: true }), 'request').map(({ piece }) => piece),
+  );
+  const decisions = happen(member, 10, { kind: 'lost', link: 1, pieces: [0, 1, 2, 3] });
+  expect(only(decisions, 'cancel').map(({ piece }) => piece)).toEqual(asked);
+  expect(member.standing.missedAt.get(1)).toEqual([10]);
 });

@@ -1,5 +1,6 @@
-import { hasPiece, removePiece } from './bitmap.ts';
+import { hasPiece, listPieces, removePiece } from './bitmap.ts';
 import {
+  BUSY_HOPELESS_MS,
   BUSY_MS,
   HEDGES_MAX,
   HOPELESS_FACTOR,
@@ -39,8 +40,25 @@ function request(member: Member, link: Link, piece: number): void {
 export function noteRefusal(member: Member, transfer: Transfer, why: 'busy' | 'gone'): void {
   const { link, piece } = transfer;
   endTransfer(member, transfer);
-  if (why === 'busy') link.busyUntil = member.now + BUSY_MS;
+  if (why === 'busy') noteBusy(member, link);
   else missed(member, link, piece);
+}
+
+/** No offence, but what it alone claims to have would keep us, and others, from the origin for ever. */
+function noteBusy(member: Member, link: Link): void {
+  link.busyUntil = member.now + BUSY_MS;
+  link.busySince ??= member.now;
+  if (member.now - link.busySince < Math.max(BUSY_HOPELESS_MS, HOPELESS_FACTOR * member.usualMs)) return;
+  for (const piece of listPieces(link.held)) forgetPieceOf(member, link, piece);
+}
+
+/** The link takes pieces back. Those on their way count as one miss: whoever drops them had them from a liar, mostly. */
+export function loseFrom(member: Member, link: Link, pieces: readonly number[]): void {
+  const coming = member.transfers.filter((transfer) => transfer.link === link && pieces.includes(transfer.piece));
+  for (const piece of pieces) forgetPieceOf(member, link, piece);
+  for (const transfer of coming) cancel(member, transfer);
+  const [first] = coming;
+  if (first) missed(member, link, first.piece);
 }
 
 /** The link claimed the piece, and did not deliver. */
@@ -54,6 +72,7 @@ export function learnPace(member: Member, transfer: Transfer): void {
   const took = member.now - transfer.askedAt;
   member.usualMs = member.usualMs === 0 ? took : 0.9 * member.usualMs + 0.1 * took;
   member.gainedAt = member.now;
+  transfer.link.busySince = undefined;
 }
 
 /** Gives up transfers that have stalled, and asks for late ones elsewhere. */

@@ -33,12 +33,21 @@ test('a home that is known to be gone is passed over at once, and the next learn
 
 test('a member returns to the first home when that answers after all, with what it holds and has leased', () => {
   const member = fakeMember(COUNT);
+  const homes = [...member.homes];
   happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 }, answer(101));
   happen(member, 1, { kind: 'leased', home: 101, run: { start: 4, end: 6 } });
-  const [report] = only(happen(member, 2, { kind: 'home back' }), 'report');
+  const [report] = only(happen(member, 2, { kind: 'homes', homes }), 'report');
   expect(report).toMatchObject({ home: 100, report: { isFollowing: true } });
   expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
-  expect(happen(member, 3, { kind: 'home back' })).toEqual([]);
+  expect(happen(member, 3, { kind: 'homes', homes })).toEqual([]);
+});
+
+test('a member goes to a nearer home as soon as one is known', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100));
+  const [report] = only(happen(member, 1, { kind: 'homes', homes: [99, 100, 101] }), 'report');
+  expect(report?.home).toBe(99);
+  expect(happen(member, 2, { kind: 'leased', home: 100, run: { start: 0, end: 1 } })).toEqual([]);
 });
 
 test('with no home at all, a member fetches for itself, and tries again later', () => {

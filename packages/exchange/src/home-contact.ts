@@ -48,11 +48,13 @@ export function nextHome(member: Member): void {
   else report(member, undefined);
 }
 
-/** Returns to the first home. */
-export function returnHome(member: Member): void {
+/** Members come and go, and the first home may only have been slow to answer. */
+export function changeHomes(member: Member, homes: readonly MemberId[]): void {
   const { home } = member;
-  if (home.index === 0) return;
+  const isThereAlready = homeOf(member) === homes[0];
+  member.homes = homes;
   home.index = 0;
+  if (isThereAlready) return;
   home.askedAt = undefined;
   home.hasMoved = true;
   report(member, undefined);

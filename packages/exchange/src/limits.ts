@@ -26,6 +26,8 @@ export const TICK_MS = 250;
 export const OFFER_MS = 250;
 /** After BUSY a link is not asked again for this long, unless it offers. */
 export const BUSY_MS = 250;
+/** A link that answers nothing but BUSY for this long is as good as one that has nothing; usually it offers long before. */
+export const BUSY_HOPELESS_MS = 10_000;
 /** A transfer without bytes for this long has stalled. */
 export const STALL_MS = 1000;
 /** A transfer that takes this many times as long as is usual is late, and hedged. */

@@ -30,6 +30,7 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     declined: 'nothing',
     isInsisted: false,
     busyUntil: 0,
+    busySince: undefined,
   };
   member.links.set(other, link);
   for (let piece = 0; piece < member.plan.count; piece++) {

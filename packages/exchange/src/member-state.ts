@@ -25,6 +25,8 @@ export interface Link {
   /** We insist on the open offer. */
   isInsisted: boolean;
   busyUntil: number;
+  /** Since when it has answered nothing but BUSY; undefined when the last answer was a piece. */
+  busySince: number | undefined;
 }
 
 /** A piece on its way to us from a link. */
@@ -36,7 +38,8 @@ export interface Transfer {
 }
 
 /** A member's side of one blob. Changed by its steps alone. */
-export interface Member extends Omit<MemberParts, 'held' | 'sealed'> {
+export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
+  homes: readonly MemberId[];
   now: number;
   tickAt: number;
   decisions: MemberDecision[];

@@ -1,7 +1,7 @@
 import { addPiece, firstAbsent, hasPiece } from './bitmap.ts';
-import { askAround, learnPace, noteRefusal, takeOffer, watchTransfers } from './download.ts';
-import { homeOf, keepHome, nextHome, noteAnswer, noteGain, returnHome } from './home-contact.ts';
-import { addLink, dropIdle, forgetPieceOf, noteHave, openLinks, removeLink, tell, tellLater } from './links.ts';
+import { askAround, learnPace, loseFrom, noteRefusal, takeOffer, watchTransfers } from './download.ts';
+import { changeHomes, homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
+import { addLink, dropIdle, noteHave, openLinks, removeLink, tell, tellLater } from './links.ts';
 import { decide, isComplete, type Link, type Member, passTick } from './member-state.ts';
 import {
   endLease,
@@ -48,7 +48,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
       noteHave(member, link, event.pieces);
       break;
     case 'lost':
-      for (const piece of event.pieces) forgetPieceOf(member, link, piece);
+      loseFrom(member, link, event.pieces);
       break;
     case 'offered':
       takeOffer(member, link, event.insists);
@@ -114,8 +114,8 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
     case 'kept':
       noteKept(member, event.piece);
       break;
-    case 'home back':
-      returnHome(member);
+    case 'homes':
+      changeHomes(member, event.homes);
       break;
     case 'origin heard':
       member.origin.heardAt = member.now;

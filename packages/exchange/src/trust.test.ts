@@ -98,3 +98,9 @@ test('a piece of an earlier life is replaced, and the digest asked again', () =>
   const decisions = happen(member, 1, { kind: 'origin arrived', piece: 0, hash: '0' }, { kind: 'kept', piece: 0 });
   expect(decisions.map(({ kind }) => kind)).toEqual(['drop', 'keep', 'seal']);
 });
+
+test('an author who is caught is quarantined also when there is no link with it', () => {
+  const { member } = betrayed([8, 8, 8, 8]);
+  const decisions = happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  expect(only(decisions, 'quarantine')).toEqual([{ kind: 'quarantine', member: 8, ms: LIE_QUARANTINE_MS, why: 'lie' }]);
+});

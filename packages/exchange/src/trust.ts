@@ -1,5 +1,6 @@
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
 import { settleRace } from './download.ts';
+import { LIE_QUARANTINE_MS } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
 import { convict, isQuarantined } from './standing.ts';
@@ -39,6 +40,7 @@ export function keepPiece(member: Member, piece: number, { hash, author }: Attes
 function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
   convict(member.standing, liar, member.now);
   if (link) leaveAlone(member, link, 'lie');
+  else decide(member, { kind: 'quarantine', member: liar, ms: LIE_QUARANTINE_MS, why: 'lie' });
 }
 
 /** The pieces are all here and are not the blob: every one that came on another's word is suspect. */

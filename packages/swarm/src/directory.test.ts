@@ -149,6 +149,7 @@ test('a home that says nothing is waited for once, then the others are asked bef
     routing: {
       nearest: () => [silent, one, two],
       refresh: async () => {},
+      adopt: async () => {},
       size: () => 3,
       isNearer: () => false,
       forget: async () => {},

@@ -45,8 +45,10 @@ export interface Directory {
   find(digest: Digest, signal: AbortSignal): Promise<readonly Contact[]>;
   /** The same from what is on record here alone. */
   known(digest: Digest): readonly Contact[];
-  /** The homes of a digest as this member sees them, the nearest first. */
-  homes(digest: Digest): readonly string[];
+  /** The homes of a digest as this member sees them, and `more` members it has heard of; the nearest first. */
+  homes(digest: Digest, more?: readonly string[]): readonly string[];
+  /** Homes that are nearer to the digest than this member, but for the one who asks. */
+  nearer(digest: Digest, asker: string): readonly string[];
   forget(member: string): void;
 }
 
@@ -59,14 +61,14 @@ export interface Notice {
 }
 
 export function openDirectory(parts: DirectoryParts): Directory {
-  const { self, routing, presence, now, random } = parts;
+  const { self, presence, now, random } = parts;
   const contacts = new Map<string, Contact>([[self.member, self]]);
   const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone, isAway: presence.isAway });
-  const homes = (digest: Digest) => routing.nearest(digest, HOMES);
+  const { homes, nearer: nearerThanUs } = homesBy(parts);
   const silence = keepSilence(now);
   const records = keepAllowances({ perSecond: RECORDS_PER_SECOND_MAX, most: RECORDS_AT_ONCE_MAX, now });
   const telling: Telling = { ...parts, holders };
-  const notices = (digests: readonly Digest[]) => noticesOf(digests, homes);
+  const notices = (digests: readonly Digest[]) => noticesOf(digests, (digest) => homes(digest));
 
   function note(contact: Contact): void {
     if (contacts.size >= CONTACTS_MAX && !contacts.has(contact.member)) return;
@@ -76,8 +78,7 @@ export function openDirectory(parts: DirectoryParts): Directory {
   function lookUp(digest: Digest, member: string): FindAnswer {
     const zone = contacts.get(member)?.zone;
     const found = holders.find(digest, { member, zone }).map((holder) => contacts.get(holder));
-    const nearer = homes(digest).filter((home) => home !== member && routing.isNearer(digest, home, self.member));
-    return { holders: found.filter((contact) => contact !== undefined), nearer };
+    return { holders: found.filter((contact) => contact !== undefined), nearer: nearerThanUs(digest, member) };
   }
 
   /** Undefined when the home does not answer in time. */
@@ -119,10 +120,25 @@ export function openDirectory(parts: DirectoryParts): Directory {
     find,
     known: (digest) => [...lookUp(digest, self.member).holders],
     homes,
+    nearer: nearerThanUs,
     forget(member) {
       holders.forget(member);
       contacts.delete(member);
     },
+  };
+}
+
+function homesBy({ self, routing }: DirectoryParts): Pick<Directory, 'homes' | 'nearer'> {
+  const homes: Directory['homes'] = (digest, more = []) => {
+    const nearest = routing.nearest(digest, HOMES);
+    if (more.length === 0) return nearest;
+    const all = [...new Set([...nearest, ...more])];
+    return all.sort((one, other) => (routing.isNearer(digest, one, other) ? -1 : 1)).slice(0, HOMES);
+  };
+  return {
+    homes,
+    nearer: (digest, asker) =>
+      homes(digest).filter((home) => home !== asker && routing.isNearer(digest, home, self.member)),
   };
 }
 

@@ -35,7 +35,7 @@ export interface TestMemberParts {
   readonly times: TestTimes | undefined;
 }
 
-export interface TestTimes {
+interface TestTimes {
   readonly presence: PresenceTimes;
   readonly joining: JoiningTimes;
   readonly announcer: AnnouncerTimes;

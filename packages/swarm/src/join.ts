@@ -2,7 +2,7 @@ import { resolve4, resolve6, resolveSrv } from 'node:dns/promises';
 import { Failure } from '@drayage/core';
 
 /** Where members listen when nobody says otherwise. */
-export const SWARM_PORT = 5052;
+const SWARM_PORT = 5052;
 const ANSWER_BYTES_MAX = 64 * 1024;
 const ADDRESSES_MAX = 256;
 const FETCH_WAIT_MS = 5000;

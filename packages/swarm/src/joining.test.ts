@@ -64,6 +64,18 @@ test('a member finds the swarm again by those it knew, with no target at all', a
   await meets(again.node, first.node);
 });
 
+test('a member that is connected but was not taken in is taken in later', async () => {
+  const key = testKey();
+  await using first = await member(key, []);
+  await using second = await member(key, [addressOf(first.node)]);
+  await meets(second.node, first.node);
+  const routing = routingOf(second.node);
+  await vi.waitFor(() => expect(routing.size()).toBe(1), 10_000);
+  await routing.forget(first.node.peerId);
+  expect(routing.size()).toBe(0);
+  await vi.waitFor(() => expect(routing.size()).toBe(1), 15_000);
+});
+
 test('a target that refuses or does not exist is told by its name once, and tried again', async () => {
   await using first = await member(testKey(), []);
   const address = addressOf(first.node);

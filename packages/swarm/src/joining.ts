@@ -81,7 +81,8 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
     try {
       // Who came back leads to the others that were away with it.
       isNew = await joinOnce(joining, isNew ? DIALS_PER_ROUND_MAX : AWAY_PER_ROUND_MAX, signal);
-      if (isNew) settling = SETTLING_ROUNDS;
+      const hasGrown = await adopt(parts, signal);
+      if (isNew || hasGrown) settling = SETTLING_ROUNDS;
       else if (settling > 0 && node.getConnections().length > 0) settling--;
       if (isNew || settling > 0) await getToKnow(parts, signal);
       await remembered.update(node);
@@ -131,6 +132,13 @@ async function askTargets(joining: Joining, isAlone: boolean, signal: AbortSigna
   answered.at = now();
   answered.addresses = found.flat().map(addressOf);
   return answered.addresses;
+}
+
+/** Whether members became known that were only connected. */
+async function adopt({ routing }: JoiningParts, signal: AbortSignal): Promise<boolean> {
+  const before = routing.size();
+  await routing.adopt(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
+  return routing.size() > before;
 }
 
 async function getToKnow({ node, routing }: JoiningParts, signal: AbortSignal): Promise<void> {

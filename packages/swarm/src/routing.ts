@@ -11,6 +11,8 @@ export interface Routing {
   nearest(digest: Digest, count: number): readonly string[];
   /** Gets to know the members near us and some others, through those known already. Wanted after each joining. */
   refresh(signal: AbortSignal): Promise<void>;
+  /** Takes in connected members that are not known: meeting them may have failed while one of us was busy. */
+  adopt(signal: AbortSignal): Promise<void>;
   /** How many members are known. */
   size(): number;
   /** Whether the first lies nearer to the digest's key than the second. */
@@ -25,6 +27,7 @@ export interface Routing {
 interface RoutingTable extends EventTarget {
   readonly size: number;
   closestPeers(key: Uint8Array, options: { readonly count: number }): PeerId[];
+  add(member: PeerId, options: { readonly signal: AbortSignal }): Promise<void>;
   remove(member: PeerId): Promise<void>;
 }
 
@@ -41,6 +44,8 @@ const KEY_BYTES = 32;
 /** As in `node`. */
 const BUCKET_MEMBERS = 20;
 const KEYS_ELSEWHERE = 4;
+/** At once: in a very large swarm there is no room for all. */
+const ADOPTED_MAX = 16;
 const TABLE_MEMBERS_MAX = 10_000;
 
 export function routingOf(node: SwarmNode): Routing {
@@ -81,6 +86,10 @@ export function routingOf(node: SwarmNode): Routing {
         ...Array.from({ length: elsewhere }, () => randomBytes(KEY_BYTES)),
       ];
       for (const key of keys) await pipe(node.services.dht.getClosestPeers(key, { signal }), readToEnd);
+    },
+    async adopt(signal) {
+      const unknown = node.getPeers().filter((member) => !known.has(member.toString()));
+      await Promise.all(unknown.slice(0, ADOPTED_MAX).map((member) => routingTable.add(member, { signal })));
     },
     nearest: (digest, count) => nearestOf(known.values(), keyOf(digest), count),
     isNearer: (digest, one, other) => compareDistance(keyOf(digest), placeOf(one).key, placeOf(other).key) < 0,

@@ -62,6 +62,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     listenerOf: (digest) => exchange.parts.of(digest),
     startListener: (digest) => exchange.parts.serve(digest),
     isBarred: marks.isBarred,
+    shun: marks.shun,
     report,
   });
   stack.use(mesh);

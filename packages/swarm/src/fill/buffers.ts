@@ -7,7 +7,9 @@ export interface Buffers {
   take(bytes: number): Buffer | undefined;
   /** The same for bytes that come in any case. */
   demand(bytes: number): Buffer;
+  /** Takes a buffer back, once. */
   give(buffer: Buffer): void;
+  inUseBytes(): number;
 }
 
 export function pieceBuffers(heldBytesMax: number = HELD_BYTES_MAX): Buffers {
@@ -32,6 +34,7 @@ export function pieceBuffers(heldBytesMax: number = HELD_BYTES_MAX): Buffers {
 
   return {
     demand,
+    inUseBytes: () => inUse,
     take: (bytes) => (inUse + roundUp(bytes) > heldBytesMax && inUse > 0 ? undefined : demand(bytes)),
     give(buffer) {
       const whole = Buffer.from(buffer.buffer);

@@ -15,9 +15,14 @@ export interface Carrier extends AsyncDisposable {
   out(decision: MemberDecision): void;
   /** What no event tells of: where the reader is, who takes nothing, whether there is still hope. */
   look(): void;
+  /** Lets go of everybody and of the origin: what is here has to be looked at anew. */
+  letGo(): void;
   /** Whether bytes come from the origin, as the exchange answers during `tell`. */
   asked(tell: () => void): boolean;
 }
+
+/** Members that homes named as nearer to the blob: a swarm that is known in part is found within a few hops. */
+const HEARD_MAX = 8;
 
 type Acts = { readonly [K in MemberDecision['kind']]: (decision: Extract<MemberDecision, { kind: K }>) => void };
 
@@ -35,7 +40,7 @@ interface Tools {
 export function carrier(inside: Inside): Carrier {
   const { shared, digest, plan, filling, step, signal } = inside;
   const { roll, mesh, store, buffers, attestations, report, now } = shared;
-  const fail = (error: unknown) => inside.end(error instanceof Error ? error : new Error(String(error)));
+  const fail = (error: unknown) => inside.end(asError(error));
   const keeping =
     filling &&
     keepPieces({ draft: filling.draft, buffers, kept: (piece) => step({ kind: 'kept', piece }), failed: fail });
@@ -57,7 +62,7 @@ export function carrier(inside: Inside): Carrier {
     gone: (id) => downloads.drop(id),
     pieceCount: plan.count,
   });
-  const uploads = giveUploads({ digest, plan, store, attestations, report, now, step }, filling?.draft);
+  const uploads = giveUploads({ digest, plan, store, attestations, report, now, step, lost: fail }, filling?.draft);
   const patience = filling && watchPatience(inside, filling.remote);
   const tools: Tools = {
     ...{ neighbours, downloads, uploads, keeping, patience },
@@ -75,6 +80,10 @@ export function carrier(inside: Inside): Carrier {
       const [waiting] = (filling?.draft.waiting() ?? []).map(({ piece }) => piece).sort((a, b) => a - b);
       if (waiting !== undefined && waiting !== inside.member().reader) step({ kind: 'reading', piece: waiting });
       patience?.look();
+    },
+    letGo() {
+      tools.fetching?.abort();
+      neighbours.closeAll();
     },
     asked(tell) {
       tools.hasProgress = false;
@@ -193,28 +202,40 @@ function fetch(inside: Inside, tools: Tools, run: Run): void {
       patience?.failed(asError(error));
     },
   };
-  void fetchRun(parts, run, either).then((isWhole) => {
-    if (isWhole) shared.report({ kind: 'lease', outcome: 'landed' });
-  });
+  fetchRun(parts, run, either).then(
+    (isWhole) => isWhole && shared.report({ kind: 'lease', outcome: 'landed' }),
+    (error: unknown) => inside.end(asError(error)),
+  );
 }
 
 type HomeKind = 'report' | 'landed' | 'answer' | 'give back';
 
-function homeActs({ shared, digest, plan, homes, filling, step }: Inside, tools: Tools): Pick<Acts, HomeKind> {
+function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
+  const { shared, digest, plan, filling, step } = inside;
   const { line, roll } = shared;
-  const [first] = homes;
+  const heard = new Set<string>();
+  let isLooking = false;
 
-  /** The first home may only have been busy: two homes at a time send members to the origin twice. */
-  async function lookForFirst(): Promise<void> {
-    if (first !== undefined && (await line.isThere(first))) step({ kind: 'home back' });
+  /** A home may only have been busy, or have come lately: two homes at a time send members to the origin twice. */
+  async function lookForFirst(home: MemberId): Promise<void> {
+    const homes = inside.homes([...heard]);
+    const [first] = homes;
+    if (first === undefined || first === home || isLooking) return;
+    isLooking = true;
+    if (await line.isThere(first)) step({ kind: 'homes', homes });
+    isLooking = false;
   }
 
   return {
     report({ home, report }) {
       filling?.story.home(roll.memberOf(home));
-      if (home !== first) void lookForFirst();
+      void lookForFirst(home);
       line.report(home, { digest, size: plan.size, report }).then(
-        (answer) => step({ kind: 'answered', home, answer }),
+        ({ nearer, ...answer }) => {
+          step({ kind: 'answered', home, answer });
+          for (const member of nearer) if (heard.size < HEARD_MAX) heard.add(member);
+          if (nearer.length > 0) void lookForFirst(home);
+        },
         () => step({ kind: 'home lost', home }),
       );
     },

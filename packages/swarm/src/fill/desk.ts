@@ -1,4 +1,4 @@
-import { type Digest, Failure, isFailure, type PiecePlan, planPieces } from '@drayage/core';
+import { type Digest, describe, Failure, isFailure, type PiecePlan, planPieces, type Report } from '@drayage/core';
 import {
   fullBitmap,
   type Home,
@@ -19,16 +19,22 @@ import type { Roll } from './roll.ts';
 const HOMES_MAX = 4096;
 /** Pieces of all blobs that we are home of: about 30 bytes each. */
 const PIECES_MAX = 2_000_000;
+/** Of these, for blobs that one member was the first to name: enough for the largest blob there is, and not for all room. */
+const HOMES_PER_MEMBER_MAX = 1024;
+const PIECES_PER_MEMBER_MAX = 400_000;
 /** A home that nobody turned to for this long is given up; all it knew can be rebuilt. */
 const QUIET_MS = 180_000;
 const IDLE_TICK_MS = 5000;
 
 export interface DeskParts {
   readonly roll: Roll;
+  /** Members that are nearer to the blob than we are, but for the one who asks. */
+  readonly nearerTo: (digest: Digest, asker: string) => readonly string[];
   /** Members that are on record as holding a blob. */
   readonly holdersOf: (digest: Digest) => Promise<readonly Contact[]>;
   /** What a home says to a member; a question is answered by whether bytes come. Rejects when the member cannot be told. */
   readonly tell: (member: MemberId, about: About, word: HomeWord) => Promise<boolean>;
+  readonly report: Report;
   readonly random: () => number;
   readonly now: () => number;
 }
@@ -48,6 +54,8 @@ export interface Desk extends Disposable {
 
 interface Entry {
   readonly about: About;
+  /** Who named the blob first. */
+  readonly founder: MemberId;
   readonly home: Home;
   usedAt: number;
   timer: NodeJS.Timeout | undefined;
@@ -57,7 +65,7 @@ export function openDesk(parts: DeskParts): Desk {
   const { roll } = parts;
   const shelf = keepHomes(parts);
   const report: Desk['report'] = async (member, about, said) => {
-    const entry = await shelf.take(about);
+    const entry = await shelf.take(about, member);
     const answer = shelf.step(entry, { kind: 'reported', member, report: said });
     if (!answer) throw new Error('a report without an answer');
     return answer;
@@ -77,15 +85,17 @@ export function openDesk(parts: DeskParts): Desk {
         const { contact, report: said, ...about } = decodeReport(member, body);
         const { members, reportEveryMs } = await report(roll.note(contact), about, said);
         const names = members.map((id) => roll.memberOf(id)).filter((name) => name !== undefined);
-        return { members: names.map((name) => roll.contactOf(name)).filter(Boolean), reportEveryMs };
+        const contacts = names.map((name) => roll.contactOf(name)).filter(Boolean);
+        return { members: contacts, reportEveryMs, nearer: parts.nearerTo(about.digest, member) };
       },
       landed(member, body) {
         const about = decodeAbout(body);
         landed(roll.idOf(member), about, decodePieces(body, planPieces(about.size)));
       },
       returned(member, body) {
+        const about = decodeAbout(body);
         const { isRefused } = body as { readonly isRefused?: unknown };
-        returned(roll.idOf(member), decodeAbout(body), isRefused === true);
+        returned(roll.idOf(member), about, isRefused === true);
       },
     },
     [Symbol.dispose]: () => shelf[Symbol.dispose](),
@@ -95,40 +105,39 @@ export function openDesk(parts: DeskParts): Desk {
 /** The homes kept here, each with its clock. */
 interface Homes extends Disposable {
   /** The home of a blob, made when there is none. Throws `unsupported` when there are too many. */
-  take(about: About): Promise<Entry>;
+  take(about: About, member: MemberId): Promise<Entry>;
   step(entry: Entry, event: HomeEvent): HomeAnswer | undefined;
   /** For what makes sense only where something is known. */
   stepKnown(about: About, event: HomeEvent): void;
 }
 
-function keepHomes({ roll, holdersOf, tell, random, now }: DeskParts): Homes {
+function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): Homes {
   const starting = new Map<string, Promise<Entry>>();
   const ready = new Map<string, Entry>();
-
+  let isOver = false;
   /** A home knows at once who has the blob already, so that nobody is sent to the origin for it. */
-  async function begin(about: About, plan: PiecePlan): Promise<Entry> {
+  async function begin(about: About, founder: MemberId): Promise<Entry> {
+    const plan = planPieces(about.size);
     const holders = await holdersOf(about.digest);
-    const entry: Entry = { about, home: newHome({ plan, random }, now()), usedAt: now(), timer: undefined };
+    const entry: Entry = { about, founder, home: newHome({ plan, random }, now()), usedAt: now(), timer: undefined };
     ready.set(keyOf(about), entry);
     for (const contact of holders)
-      step(entry, { kind: 'reported', member: roll.note(contact), report: holding(contact, plan) });
+      step(entry, { kind: 'reported', member: roll.hear(contact), report: holding(contact, plan) });
     return entry;
   }
 
-  async function take(about: About): Promise<Entry> {
+  async function take(about: About, member: MemberId): Promise<Entry> {
     const key = keyOf(about);
     const known = ready.get(key);
-    if (known) {
-      known.usedAt = now();
-      return known;
-    }
-    const plan = planPieces(about.size);
-    const pieces = ready.values().reduce((sum, { home }) => sum + home.plan.count, plan.count);
-    const count = ready.size + starting.size;
-    if (count >= HOMES_MAX || pieces > PIECES_MAX) throw new Failure('unsupported', 'this home is full');
-    const begun = starting.get(key) ?? begin(about, plan).finally(() => starting.delete(key));
-    starting.set(key, begun);
-    return await begun;
+    if (known) return Object.assign(known, { usedAt: now() });
+    const begun = starting.get(key);
+    if (begun) return await begun;
+    checkRoom(about, member, { ready, starting: starting.size, self: roll.self });
+    starting.set(
+      key,
+      begin(about, member).finally(() => starting.delete(key)),
+    );
+    return await take(about, member);
   }
 
   function step(entry: Entry, event: HomeEvent): HomeAnswer | undefined {
@@ -138,6 +147,7 @@ function keepHomes({ roll, holdersOf, tell, random, now }: DeskParts): Homes {
       else void carryOut(entry, decision);
     }
     clearTimeout(entry.timer);
+    if (isOver) return answer;
     const waitMs = entry.home.holders.size > 0 ? Math.max(1, entry.home.tickAt - now()) : IDLE_TICK_MS;
     entry.timer = setTimeout(tick, waitMs, entry).unref();
     return answer;
@@ -150,12 +160,11 @@ function keepHomes({ roll, holdersOf, tell, random, now }: DeskParts): Homes {
 
   async function carryOut(entry: Entry, decision: Exclude<HomeDecision, { kind: 'answer' }>): Promise<void> {
     const member = decision.kind === 'withdraw' ? decision.from : decision.to;
-    const word: HomeWord = decision.kind === 'lease' ? { kind: 'lease', run: decision.run } : { kind: decision.kind };
     try {
-      const hasProgress = await tell(member, entry.about, word);
+      const hasProgress = await tell(member, entry.about, wordOf(decision));
       if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
     } catch (error) {
-      if (!isFailure(error)) throw error;
+      if (!isFailure(error)) report({ kind: 'error', where: 'home', problem: describe(error) });
       // Who cannot be told is not there; what it was to fetch, another fetches.
       step(entry, { kind: 'left', member });
     }
@@ -166,14 +175,39 @@ function keepHomes({ roll, holdersOf, tell, random, now }: DeskParts): Homes {
     step,
     stepKnown(about, event) {
       const entry = ready.get(keyOf(about));
-      if (!entry) return;
-      entry.usedAt = now();
-      step(entry, event);
+      if (entry) step(Object.assign(entry, { usedAt: now() }), event);
     },
     [Symbol.dispose]() {
+      isOver = true;
       for (const entry of ready.values()) clearTimeout(entry.timer);
     },
   };
+}
+
+function wordOf(decision: Exclude<HomeDecision, { kind: 'answer' }>): HomeWord {
+  return decision.kind === 'lease' ? { kind: 'lease', run: decision.run } : { kind: decision.kind };
+}
+
+interface Shelf {
+  readonly ready: ReadonlyMap<string, Entry>;
+  readonly starting: number;
+  readonly self: MemberId;
+}
+
+/** Throws when there is no room for another blob of this member's. */
+function checkRoom({ size }: About, founder: MemberId, { ready, starting, self }: Shelf): void {
+  const { count } = planPieces(size);
+  const used = { homes: starting, pieces: count, ownHomes: 0, ownPieces: count };
+  for (const { home, founder: other } of ready.values()) {
+    used.homes++;
+    used.pieces += home.plan.count;
+    if (other !== founder || founder === self) continue;
+    used.ownHomes++;
+    used.ownPieces += home.plan.count;
+  }
+  const isFull = used.homes >= HOMES_MAX || used.pieces > PIECES_MAX;
+  const isGreedy = used.ownHomes >= HOMES_PER_MEMBER_MAX || used.ownPieces > PIECES_PER_MEMBER_MAX;
+  if (isFull || isGreedy) throw new Failure('unsupported', 'this home is full');
 }
 
 function keyOf({ digest, size }: About): string {

@@ -36,6 +36,8 @@ export interface Exchange extends AsyncDisposable {
   readonly parts: Parts;
   readonly stories: Stories;
   readonly roll: Roll;
+  /** Memory that pieces on their way to the disk take up. */
+  heldBytes(): number;
   /** What other members may ask. */
   readonly answerers: Readonly<Record<string, Answerer>>;
 }
@@ -54,13 +56,15 @@ export function openExchange(given: ExchangeParts): Exchange {
     partOf: (about) => parts.about(about),
   });
   const desk = openDesk({
-    ...{ roll, now, random: Math.random },
+    ...{ roll, report, now, random: Math.random },
     tell: line.tell,
     holdersOf: (digest) => holdersOf(directory, self, digest),
+    nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
+  const buffers = pieceBuffers();
   const shared: Shared = {
     ...{ store, mesh, roll, line, report, now },
-    buffers: pieceBuffers(),
+    buffers,
     attestations: attestations(given.identity),
     standing: newStanding(),
     zone: given.zone,
@@ -75,12 +79,13 @@ export function openExchange(given: ExchangeParts): Exchange {
   };
   const parts = keepParts({
     shared: () => shared,
-    homesOf: (digest) => directory.homes(digest).map((home) => roll.idOf(home)),
+    homesOf: (digest, more = []) => directory.homes(digest, more).map((home) => roll.idOf(home)),
     report,
   });
 
   return {
     ...{ parts, stories, roll },
+    heldBytes: buffers.inUseBytes,
     answerers: { ...line.answerers, ...desk.answerers },
     async [Symbol.asyncDispose]() {
       await parts[Symbol.asyncDispose]();

@@ -20,6 +20,10 @@ export function swarmFill({ originFill, isAlone, take, stories, report }: SwarmF
     if (signal.aborted) giveUp();
     try {
       await part.proven;
+    } catch (error) {
+      // The draft is not to be let go, or filled in another way, while pieces are on their way into it.
+      await part.stop(asError(error));
+      throw error;
     } finally {
       signal.removeEventListener('abort', giveUp);
     }

@@ -26,23 +26,35 @@ export interface Keeping {
 }
 
 export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keeping {
-  const writes = new Map<number, Promise<void>>();
+  const writes = new Set<Promise<void>>();
+  /** What is being written and still wanted, by piece. */
+  const wanted = new Map<number, WholePiece>();
   let handed: { readonly whole: WholePiece; isTaken: boolean } | undefined;
-  let dropping: Promise<void> = Promise.resolve();
+  /** Pieces being dropped, or the draft being read through: what is written or dropped meanwhile would be lost, or sealed unproven. */
+  let busy: Promise<unknown> = Promise.resolve();
+  let isProven = false;
 
-  async function write({ piece, bytes, blockHashes }: WholePiece): Promise<void> {
+  async function write(whole: WholePiece): Promise<void> {
+    const { piece, bytes, blockHashes } = whole;
     try {
-      // A piece that is dropped is there until it is gone, and what is there is not written.
-      await dropping;
-      await draft.write(piece, [bytes], blockHashes);
-      writes.delete(piece);
+      await busy;
+      if (!isProven) await draft.write(piece, [bytes], blockHashes);
+      // Dropped in the meantime, it is about to go.
+      if (wanted.get(piece) !== whole) return;
+      wanted.delete(piece);
       kept(piece);
     } catch (error) {
       failed(error);
     } finally {
-      writes.delete(piece);
       buffers.give(bytes);
     }
+  }
+
+  async function isBlob(signal: AbortSignal): Promise<boolean | undefined> {
+    isProven ||= await draft.seal(signal);
+    if (isProven) return true;
+    for (let piece = 0; piece < draft.plan.count; piece++) if (!draft.has(piece)) return undefined;
+    return false;
   }
 
   return {
@@ -57,26 +69,27 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
     keep(piece) {
       if (handed?.whole.piece !== piece) throw new Error(`piece ${piece} of ${draft.digest} is to be kept unseen`);
       handed.isTaken = true;
-      writes.set(piece, write(handed.whole));
+      wanted.set(piece, handed.whole);
+      const writing: Promise<void> = write(handed.whole).finally(() => writes.delete(writing));
+      writes.add(writing);
       return handed.whole;
     },
     drop(pieces) {
-      const before = pieces.map((piece) => writes.get(piece));
-      dropping = Promise.all([dropping, ...before])
-        .then(() => draft.drop(pieces))
+      for (const piece of pieces) wanted.delete(piece);
+      busy = Promise.all([busy, ...writes])
+        .then(() => (isProven ? undefined : draft.drop(pieces)))
         .catch(failed);
     },
     async prove(signal) {
-      await Promise.all(writes.values());
-      if (await draft.seal(signal)) return true;
-      for (let piece = 0; piece < draft.plan.count; piece++) if (!draft.has(piece)) return undefined;
-      return false;
+      const proof = Promise.all([busy, ...writes]).then(() => isBlob(signal));
+      busy = proof.catch(() => undefined);
+      return await proof;
     },
     async room() {
-      if (writes.size >= WRITES_MAX) await Promise.race(writes.values());
+      if (writes.size >= WRITES_MAX) await Promise.race(writes);
     },
     async settled() {
-      await Promise.all([...writes.values(), dropping]);
+      await Promise.all([...writes, busy]);
     },
   };
 }

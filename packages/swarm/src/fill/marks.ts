@@ -1,32 +1,40 @@
 import type { MemberStatus } from '../types.ts';
 
 const MARKS_MAX = 4096;
+/** One that broke the rules of a link is not linked with again for this long: it would only do so again. */
+const SHUN_MS = 60_000;
 
 type Mark = NonNullable<MemberStatus['quarantine']>;
 
 /** Who is left alone, and until when, over all blobs. Told to nobody, so nobody can be defamed. */
 export interface Marks {
   add(member: string, ms: number, why: Mark['why']): void;
+  /** Leaves a member alone for a little while, without a word about it. */
+  shun(member: string): void;
   isBarred(member: string): boolean;
+  /** Those in quarantine. */
   list(): ReadonlyMap<string, Mark>;
 }
 
 export function keepMarks(now: () => number): Marks {
   const marks = new Map<string, Mark>();
-
-  function list(): ReadonlyMap<string, Mark> {
-    for (const [member, { until }] of marks) if (until <= now()) marks.delete(member);
-    return marks;
-  }
+  const shunned = new Map<string, { readonly until: number }>();
+  const isOn = (mark: { readonly until: number } | undefined) => mark !== undefined && mark.until > now();
 
   return {
-    add(member, ms, why) {
-      marks.delete(member);
-      marks.set(member, { until: now() + ms, why });
-      const [oldest] = marks.keys();
-      if (marks.size > MARKS_MAX && oldest !== undefined) marks.delete(oldest);
+    add: (member, ms, why) => remember(marks, member, { until: now() + ms, why }),
+    shun: (member) => remember(shunned, member, { until: now() + SHUN_MS }),
+    isBarred: (member) => isOn(marks.get(member)) || isOn(shunned.get(member)),
+    list() {
+      for (const [member, mark] of marks) if (!isOn(mark)) marks.delete(member);
+      return marks;
     },
-    isBarred: (member) => (marks.get(member)?.until ?? 0) > now(),
-    list,
   };
+}
+
+function remember<T>(record: Map<string, T>, member: string, mark: T): void {
+  record.delete(member);
+  record.set(member, mark);
+  const [oldest] = record.keys();
+  if (record.size > MARKS_MAX && oldest !== undefined) record.delete(oldest);
 }

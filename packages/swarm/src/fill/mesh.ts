@@ -1,10 +1,15 @@
-import { type Digest, describe, Failure, type Report } from '@drayage/core';
+import { type Digest, describe, Failure, isFailure, type Report } from '@drayage/core';
 import type { Contact } from '../contact.ts';
 import { dialLink } from '../link/dial.ts';
+import type { LinkReason } from '../link/reason.ts';
 import type { Link, LinkEvent, LinkHandlers, LinkParts, OpenTerms, PiecePart, Wanted } from '../link/types.ts';
 
 /** Links of this host, over all blobs. */
 const LINKS_MAX = 256;
+/** A member is tried at all its addresses for this long. */
+const DIAL_WAIT_MS = 6000;
+/** Reasons for which a link ends that no member gives who keeps to the rules. */
+const RUDE: ReadonlySet<LinkReason> = new Set(['malformed', 'unasked', 'excess']);
 
 /** What a blob's part hears from one link. Channels are the other side's, but for the answers to a want. */
 export interface Listener {
@@ -22,6 +27,13 @@ export interface Listener {
   ended(link: Link): void;
 }
 
+/** The channels of one blob on a link: ours, and the other side's when it has opened one. */
+interface ChannelPair {
+  readonly link: Link;
+  readonly own: number;
+  readonly theirs: number | undefined;
+}
+
 export interface MeshParts {
   readonly links: Omit<LinkParts, 'handlersFor' | 'report'>;
   /** Who takes part in a blob's exchange here, if anybody does. */
@@ -29,6 +41,8 @@ export interface MeshParts {
   /** The same, made when the blob is sealed here. Undefined when it is not. */
   readonly startListener: (digest: Digest) => Promise<Listener | undefined>;
   readonly isBarred: (member: string) => boolean;
+  /** A member broke the rules of a link. */
+  readonly shun: (member: string) => void;
   readonly report: Report;
 }
 
@@ -37,11 +51,14 @@ export interface Mesh extends AsyncDisposable {
   /** For those who accept links. */
   readonly linkParts: LinkParts;
   admits(member: string): boolean;
-  /** A link to the member: an open one, else a new one. */
-  reach(contact: Contact, signal: AbortSignal): Promise<Link>;
+  /** A link to the member: an open one, else a new one. Throws `member_unreachable` in bounded time. */
+  reach(contact: Contact): Promise<Link>;
   /** Gives the blob a channel on the link; what comes on it goes to the listener. */
   open(link: Link, digest: Digest, terms: OpenTerms, listener: Listener): number | undefined;
-  close(link: Link, channel: number): void;
+  /** Closes our channel; what comes on theirs is for nobody any more. */
+  close(pair: ChannelPair): void;
+  /** The same where we have none. */
+  forget(link: Link, channel: number): void;
   /** Ends every link to a member. */
   part(member: string): void;
   list(): readonly Link[];
@@ -54,7 +71,8 @@ interface Channels {
   readonly theirs: Map<number, Listener | Promise<Listener | undefined>>;
 }
 
-export function openMesh({ links: common, isBarred, report, ...finding }: MeshParts): Mesh {
+export function openMesh({ links: common, isBarred, shun, report, ...finding }: MeshParts): Mesh {
+  const stop = new AbortController();
   const links = new Map<Link, Channels>();
   const dialling = new Map<string, Promise<Link>>();
   const linkParts: LinkParts = { ...common, handlersFor, report: (event) => tell(report, event) };
@@ -64,8 +82,9 @@ export function openMesh({ links: common, isBarred, report, ...finding }: MeshPa
     links.set(link, channels);
     return { ...channelHandlers(link, channels, { ...finding, report }), ended };
 
-    function ended(): void {
+    function ended(reason: LinkReason): void {
       links.delete(link);
+      if (RUDE.has(reason)) shun(link.member);
       const listeners = new Set([...channels.own.values(), ...channels.theirs.values()]);
       for (const listener of listeners) if (!(listener instanceof Promise)) listener.ended(link);
     }
@@ -76,8 +95,10 @@ export function openMesh({ links: common, isBarred, report, ...finding }: MeshPa
     return undefined;
   }
 
-  async function dial(contact: Contact, signal: AbortSignal): Promise<Link> {
+  /** For all who want the link: it does not end with the first of them. */
+  async function dial(contact: Contact): Promise<Link> {
     const { member } = contact;
+    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DIAL_WAIT_MS)]);
     let problem: unknown = new Error('it names no address for links');
     for (const { host, port } of contact.links) {
       try {
@@ -93,12 +114,14 @@ export function openMesh({ links: common, isBarred, report, ...finding }: MeshPa
   return {
     linkParts,
     admits: (member) => links.size < LINKS_MAX && !isBarred(member),
-    async reach(contact, signal) {
-      const open = openLinkTo(contact.member);
-      if (open) return open;
+    async reach(contact) {
       const { member } = contact;
-      if (links.size >= LINKS_MAX) throw new Failure('member_unreachable', 'there are too many links already');
-      const running = dialling.get(member) ?? dial(contact, signal).finally(() => dialling.delete(member));
+      if (isBarred(member)) throw new Failure('member_unreachable', `member ${member} is left alone`);
+      const open = openLinkTo(member);
+      if (open) return open;
+      if (links.size + dialling.size >= LINKS_MAX)
+        throw new Failure('member_unreachable', 'there are too many links already');
+      const running = dialling.get(member) ?? dial(contact).finally(() => dialling.delete(member));
       dialling.set(member, running);
       return await running;
     },
@@ -107,15 +130,18 @@ export function openMesh({ links: common, isBarred, report, ...finding }: MeshPa
       if (channel !== undefined) links.get(link)?.own.set(channel, listener);
       return channel;
     },
-    close(link, channel) {
-      links.get(link)?.own.delete(channel);
-      if (link.isOpen()) link.close(channel);
+    close({ link, own, theirs }) {
+      links.get(link)?.own.delete(own);
+      if (theirs !== undefined) links.get(link)?.theirs.delete(theirs);
+      if (link.isOpen()) link.close(own);
     },
+    forget: (link, channel) => void links.get(link)?.theirs.delete(channel),
     part(member) {
       for (const link of [...links.keys()]) if (link.member === member) link.end('denied');
     },
     list: () => [...links.keys()],
     async [Symbol.asyncDispose]() {
+      stop.abort(new Error('the agent is stopping'));
       await Promise.all([...links.keys()].map((link) => link[Symbol.asyncDispose]()));
     },
   };
@@ -133,9 +159,14 @@ function channelHandlers(
   };
 
   async function answer(channel: number, digest: Digest, terms: OpenTerms): Promise<void> {
-    const starting = startListener(digest);
+    const starting = startListener(digest).catch((error: unknown) => {
+      // A store in trouble tells so itself, and as often as others ask is too often.
+      if (!isFailure(error)) report({ kind: 'error', where: 'links', problem: describe(error) });
+      return undefined;
+    });
     theirs.set(channel, starting);
-    const listener = await starting;
+    // What was started may be over by now.
+    const listener = (await starting) && listenerOf(digest);
     // Closed, perhaps opened again, in the meantime.
     if (theirs.get(channel) !== starting || !link.isOpen()) return;
     theirs.delete(channel);

@@ -54,10 +54,9 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
   const waiting = new Map<MemberId, NodeJS.Timeout>();
 
   function note(neighbour: Neighbour): void {
-    const { id } = neighbour;
-    known.set(id, neighbour);
-    clearTimeout(waiting.get(id));
-    if (neighbour.theirs === undefined) waiting.set(id, setTimeout(unlink, ANSWER_WAIT_MS, id));
+    known.set(neighbour.id, neighbour);
+    clearTimeout(waiting.get(neighbour.id));
+    if (neighbour.theirs === undefined) waiting.set(neighbour.id, setTimeout(unlink, ANSWER_WAIT_MS, neighbour.id));
   }
 
   const open = (link: Link, isAnswer: boolean) =>
@@ -75,7 +74,7 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
     known.delete(id);
     if (!neighbour) return;
     parts.gone(id);
-    mesh.close(neighbour.link, neighbour.own);
+    mesh.close(neighbour);
   }
 
   async function connect(id: MemberId): Promise<void> {
@@ -90,33 +89,28 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
     const id = roll.idOf(link.member);
     const current = known.get(id);
     const isCurrent = current?.link === link;
-    if (current && !isCurrent && current.link.isOpen() && !isPreferred(link, self)) return;
-    if (current && !isCurrent) (current.theirs === undefined ? forget : unlink)(id);
-    const own = isCurrent ? current.own : open(link, true);
-    if (own === undefined) return;
+    const isWelcome = !signal.aborted && takesUp(current, link, terms, self);
+    if (isWelcome && current && !isCurrent) (current.theirs === undefined ? forget : unlink)(id);
+    const own = isCurrent ? current.own : isWelcome ? open(link, true) : undefined;
+    if (own === undefined || !isWelcome) return void mesh.forget(link, channel);
+    if (isCurrent && current.theirs !== undefined) mesh.forget(link, current.theirs);
     const neighbour = { id, member: link.member, link, own, theirs: channel };
     note(neighbour);
     parts.greet(neighbour);
     step({ kind: 'linked', link: id, hello: { ...terms, held: emptyBitmap(parts.pieceCount) } });
   }
 
-  const find = finder(known, roll);
+  const find = finder(known);
   const byTheirs = (link: Link, channel: number) => find(link, ({ theirs }) => theirs === channel);
-
+  const leave = (neighbour: Neighbour | undefined) => void (neighbour && unlink(neighbour.id));
   return {
     ...{ byTheirs, opened },
-    connect: (id) => void connect(id),
+    connect: (id) => void connect(id).catch(() => unlink(id)),
     disconnect: forget,
     of: (id) => known.get(id),
     byOwn: (link, channel) => find(link, ({ own }) => own === channel),
-    closed(link, channel) {
-      const neighbour = byTheirs(link, channel);
-      if (neighbour) unlink(neighbour.id);
-    },
-    ended(link) {
-      const neighbour = find(link, () => true);
-      if (neighbour) unlink(neighbour.id);
-    },
+    closed: (link, channel) => leave(byTheirs(link, channel)),
+    ended: (link) => leave(find(link, () => true)),
     size: () => known.size,
     closeAll() {
       for (const id of [...known.keys()]) forget(id);
@@ -124,9 +118,17 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
   };
 }
 
-async function reach({ roll, mesh, signal }: NeighboursParts, id: MemberId): Promise<Link | undefined> {
+async function reach({ roll, mesh }: NeighboursParts, id: MemberId): Promise<Link | undefined> {
   const contact = roll.contactOf(roll.memberOf(id) ?? '');
-  return contact && (await mesh.reach(contact, signal).catch(() => undefined));
+  return contact && (await mesh.reach(contact).catch(() => undefined));
+}
+
+/** Whether a channel that the other side opened counts. */
+function takesUp(current: Neighbour | undefined, link: Link, { isAnswer }: OpenTerms, self: string): boolean {
+  if (current?.link === link) return true;
+  // An answer to a channel that was given up: answering it would be answered in turn, without end.
+  if (isAnswer) return false;
+  return !current?.link.isOpen() || isPreferred(link, self);
 }
 
 /** Of two links of one pair, both sides keep to the one that the lesser name dialled. */
@@ -136,9 +138,7 @@ function isPreferred({ side, member }: Link, self: string): boolean {
 
 type Find = (link: Link, test: (neighbour: Neighbour) => boolean) => Neighbour | undefined;
 
-function finder(known: ReadonlyMap<MemberId, Neighbour>, roll: Roll): Find {
-  return (link, test) => {
-    const neighbour = known.get(roll.idOf(link.member));
-    return neighbour?.link === link && test(neighbour) ? neighbour : undefined;
-  };
+function finder(known: ReadonlyMap<MemberId, Neighbour>): Find {
+  // By the link itself: a member that was struck off the roll has another number when it is named again.
+  return (link, test) => known.values().find((neighbour) => neighbour.link === link && test(neighbour));
 }

@@ -26,13 +26,15 @@ export interface OriginRunParts {
 /** Fetches a run of pieces over one connection, and says whether all came. A failure is told as an event. */
 export async function fetchRun(parts: OriginRunParts, run: Run, signal: AbortSignal): Promise<boolean> {
   const { story, step } = parts;
+  const progress = { isWhole: false };
   story.origin('request');
   try {
-    const isWhole = await readRun(parts, run, signal);
-    if (isWhole || signal.aborted) return isWhole;
+    await readRun(parts, { ...run, progress }, signal);
+    if (progress.isWhole || signal.aborted) return progress.isWhole;
     throw new Error(`${parts.remote.origin} ended ${parts.digest} early`);
   } catch (error) {
-    if (signal.aborted) return false;
+    // What goes wrong after the last byte is no failure, and another run may be under way by then.
+    if (progress.isWhole || signal.aborted) return progress.isWhole;
     story.origin('failure');
     parts.failed(error);
     const isRefusal = isFailure(error) && error.code !== 'origin_unavailable';
@@ -41,18 +43,23 @@ export async function fetchRun(parts: OriginRunParts, run: Run, signal: AbortSig
   }
 }
 
-/** Whether every piece of the run came. */
-async function readRun(parts: OriginRunParts, run: Run, signal: AbortSignal): Promise<boolean> {
+interface Reading extends Run {
+  /** Whether every piece came. */
+  readonly progress: { isWhole: boolean };
+}
+
+async function readRun(parts: OriginRunParts, run: Reading, signal: AbortSignal): Promise<void> {
   const { digest, plan, remote, step, now } = parts;
   const span = { start: pieceSpan(plan, run.start).start, end: pieceSpan(plan, run.end - 1).end };
   using gather = gatherer(parts, run);
   let heardAt = now();
-  let isWhole = false;
+  const { progress } = run;
   for await (const chunk of remote.read(digest, span, signal)) {
-    if (signal.aborted) return false;
+    // An origin that sends more than it was asked for may never end.
+    if (signal.aborted || progress.isWhole) return;
     parts.arrived(chunk.length);
     parts.story.originBytes(chunk.length);
-    for (let at = 0; at < chunk.length && !isWhole; ) {
+    for (let at = 0; at < chunk.length && !progress.isWhole; ) {
       at += gather.add(chunk.subarray(at));
       const whole = gather.whole();
       if (!whole) continue;
@@ -61,14 +68,13 @@ async function readRun(parts: OriginRunParts, run: Run, signal: AbortSignal): Pr
       parts.hand({ ...whole, blockHashes, attestation: undefined }, () =>
         step({ kind: 'origin arrived', piece, hash }),
       );
-      isWhole ||= piece === run.end - 1;
+      progress.isWhole = piece === run.end - 1;
       await parts.room();
     }
     if (now() - heardAt < HEARD_EVERY_MS) continue;
     heardAt = now();
-    if (!isWhole) step({ kind: 'origin heard' });
+    if (!progress.isWhole) step({ kind: 'origin heard' });
   }
-  return isWhole;
 }
 
 interface Gatherer extends Disposable {

@@ -38,7 +38,8 @@ export interface PartParts {
   readonly shared: Shared;
   readonly digest: Digest;
   readonly plan: PiecePlan;
-  readonly homes: readonly MemberId[];
+  /** The homes as they are seen now, and with `more` members that were heard of; the first choice first. */
+  readonly homes: (more?: readonly string[]) => readonly MemberId[];
   readonly filling: Filling | undefined;
   /** The piece hashes of a blob that is sealed here. */
   readonly sealed: readonly string[] | undefined;
@@ -51,10 +52,13 @@ export interface Part extends Listener {
   /** Resolves when the blob is proven; rejects when it cannot be had. */
   readonly proven: Promise<void>;
   readonly size: number;
+  /** Whether this member turns to that one at present, for this blob. */
+  isHome(member: MemberId): boolean;
   leased(home: MemberId, run: Run): void;
   /** Whether bytes come from the origin. */
   questioned(home: MemberId): boolean;
   withdrawn(home: MemberId): void;
+  /** Resolves when nothing of it touches the draft any more. */
   stop(reason: Error): Promise<void>;
 }
 

@@ -1,3 +1,4 @@
+import { describe, Failure, type Report, shortOf } from '@drayage/core';
 import {
   addPiece,
   emptyBitmap,
@@ -14,6 +15,8 @@ import type { Inside, Part, PartParts } from './part-types.ts';
 
 /** A sealed blob that nobody asks for pieces of is left alone after this long. */
 const LINGER_MS = 30_000;
+/** Times that pieces may vanish from the disk before it is given up. */
+const RESTARTS_MAX = 5;
 
 export function takePart(parts: PartParts): Part {
   const { shared, filling } = parts;
@@ -22,55 +25,51 @@ export function takePart(parts: PartParts): Part {
   const proven = Promise.withResolvers<void>();
   // Whoever only serves has nobody to tell.
   proven.promise.catch(() => {});
+  const closed = Promise.withResolvers<void>();
   let member = begin(parts);
   let usedAt = now();
-
+  let restarts = 0;
   const inside: Inside = {
     ...parts,
     member: () => member,
     listener: () => part,
     step: (event) => step(event),
     restart() {
-      carry.neighbours.closeAll();
+      const problem = `the disk keeps losing pieces of ${shortOf(parts.digest)}`;
+      if (++restarts > RESTARTS_MAX) return end(new Failure('disk_failed', problem));
+      carry.letGo();
       member = begin(parts);
     },
     end,
     signal: stop.signal,
   };
   const carry = carrier(inside);
-
   const step = stepper((event) => {
     if (stop.signal.aborted) return;
-    try {
-      for (const decision of stepMember(member, now(), event)) carry.out(decision);
-    } catch (error) {
-      end(error instanceof Error ? error : new Error(String(error)));
-    }
+    for (const decision of stepMember(member, now(), event)) carry.out(decision);
     if (!stop.signal.aborted) clock.ring(nextDue(member));
-  });
+  }, end);
 
   const clock = openClock(now, () => {
-    carry.look();
+    attempt(carry.look, end);
     if (carry.neighbours.size() > 0 || !member.isSealed) usedAt = now();
-    else if (now() - usedAt > LINGER_MS) return void close();
+    else if (now() - usedAt > LINGER_MS) return close();
     step({ kind: 'tick' });
   });
 
   function end(outcome: 'proven' | Error): void {
-    if (outcome === 'proven') {
-      proven.resolve();
-      // On a disk that cannot keep it, there is nothing to serve.
-      if (shared.store.sizeOf(parts.digest) !== undefined) return;
-    } else proven.reject(outcome);
-    void close();
+    if (outcome === 'proven') proven.resolve();
+    else proven.reject(outcome);
+    // On a disk that cannot keep it, there is nothing to serve.
+    if (outcome !== 'proven' || shared.store.sizeOf(parts.digest) === undefined) close();
   }
 
-  async function close(): Promise<void> {
+  function close(): void {
     if (stop.signal.aborted) return;
     stop.abort(new Error('this part is over'));
     clock.stop();
     parts.over();
-    await carry[Symbol.asyncDispose]();
+    void disposeOf(carry, shared.report).finally(closed.resolve);
   }
 
   const part: Part = {
@@ -80,7 +79,8 @@ export function takePart(parts: PartParts): Part {
     size: parts.plan.size,
     async stop(reason) {
       proven.reject(reason);
-      await close();
+      close();
+      await closed.promise;
     },
   };
   // What an earlier fill left may be all of it.
@@ -89,25 +89,47 @@ export function takePart(parts: PartParts): Part {
   return part;
 }
 
+/** Never rejects: most of those who end a part have nobody to tell. */
+async function disposeOf(carry: Carrier, report: Report): Promise<void> {
+  try {
+    await carry[Symbol.asyncDispose]();
+  } catch (error) {
+    report({ kind: 'error', where: 'exchange', problem: describe(error) });
+  }
+}
+
+/** A fault of ours ends the part, and nothing else. */
+function attempt(work: () => void, end: (error: Error) => void): void {
+  try {
+    work();
+  } catch (error) {
+    end(error instanceof Error ? error : new Error(String(error)));
+  }
+}
+
 /** One event after the other, also when one brings about the next. */
-function stepper(take: (event: MemberEvent) => void): (event: MemberEvent) => void {
+function stepper(take: (event: MemberEvent) => void, end: (error: Error) => void): (event: MemberEvent) => void {
   const events: MemberEvent[] = [];
   let isStepping = false;
   return (event) => {
     events.push(event);
     if (isStepping) return;
     isStepping = true;
-    for (let next = events.shift(); next; next = events.shift()) take(next);
+    for (let next = events.shift(); next; next = events.shift()) attempt(() => take(next), end);
     isStepping = false;
   };
 }
 
 /** What a home says. */
 function homeWords(
-  { shared, filling, step }: Inside,
+  { shared, filling, step, member }: Inside,
   carry: Carrier,
-): Pick<Part, 'leased' | 'questioned' | 'withdrawn'> {
+): Pick<Part, 'isHome' | 'leased' | 'questioned' | 'withdrawn'> {
   return {
+    isHome(id) {
+      const { homes, home } = member();
+      return homes[home.index] === id;
+    },
     leased(home, run) {
       shared.report({ kind: 'lease', outcome: 'granted' });
       filling?.story.note(`may fetch pieces ${run.start} to ${run.end - 1} from the origin`);
@@ -152,6 +174,6 @@ function begin({ shared, plan, homes, filling, sealed }: PartParts): Member {
   const { roll, zone, uplinkBytesPerSecond, standing, random, now } = shared;
   const held = emptyBitmap(plan.count);
   for (let piece = 0; piece < plan.count; piece++) if (filling?.draft.has(piece)) addPiece(held, piece);
-  const parts = { self: roll.self, plan, homes, zone, uplinkBytesPerSecond, standing, random };
+  const parts = { self: roll.self, plan, homes: homes(), zone, uplinkBytesPerSecond, standing, random };
   return newMember({ ...parts, held, ...(sealed && { sealed }) }, now());
 }

@@ -10,7 +10,7 @@ const SERVED_MAX = 1024;
 
 export interface PartsParts {
   readonly shared: () => Shared;
-  readonly homesOf: (digest: Digest) => readonly MemberId[];
+  readonly homesOf: (digest: Digest, more?: readonly string[]) => readonly MemberId[];
   readonly report: Report;
 }
 
@@ -26,13 +26,14 @@ export interface Parts extends AsyncDisposable {
 export function keepParts({ shared, homesOf }: PartsParts): Parts {
   const parts = new Map<Digest, Part>();
   const starting = new Map<Digest, Promise<Part | undefined>>();
+  let isOver = false;
 
   function start(digest: Digest, size: number, blob: { filling?: Filling; sealed?: readonly string[] }): Part {
     const part = takePart({
       shared: shared(),
       digest,
       plan: planPieces(size),
-      homes: homesOf(digest),
+      homes: (more) => homesOf(digest, more),
       filling: blob.filling,
       sealed: blob.sealed,
       over() {
@@ -47,7 +48,7 @@ export function keepParts({ shared, homesOf }: PartsParts): Parts {
     const { store } = shared();
     const size = store.sizeOf(digest);
     const hashes = size ? await store.blockHashes(digest) : undefined;
-    if (!size || !hashes || parts.size >= SERVED_MAX) return undefined;
+    if (!size || !hashes || parts.size >= SERVED_MAX || isOver) return undefined;
     return parts.get(digest) ?? start(digest, size, { sealed: pieceHashes(planPieces(size), hashes) });
   }
 
@@ -60,7 +61,9 @@ export function keepParts({ shared, homesOf }: PartsParts): Parts {
     async fill(filling) {
       const { digest, plan } = filling.draft;
       // It was sealed here once, and is no more.
-      await parts.get(digest)?.stop(new Error('the blob is filled anew'));
+      for (let old = parts.get(digest); old; old = parts.get(digest))
+        await old.stop(new Error('the blob is filled anew'));
+      if (isOver) throw new Error('the agent is stopping');
       return start(digest, plan.size, { filling });
     },
     async serve(digest) {
@@ -69,6 +72,7 @@ export function keepParts({ shared, homesOf }: PartsParts): Parts {
       return await known;
     },
     async [Symbol.asyncDispose]() {
+      isOver = true;
       await Promise.all([...parts.values()].map((part) => part.stop(new Error('the agent is stopping'))));
     },
   };

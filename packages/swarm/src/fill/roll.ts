@@ -10,14 +10,24 @@ export interface Roll {
   idOf(member: string): MemberId;
   /** Undefined when it was struck off. */
   memberOf(id: MemberId): string | undefined;
+  /** Where it says it is, and then where others say it is. */
   contactOf(member: string): Contact | undefined;
+  /** What a member says of itself. */
   note(contact: Contact): MemberId;
+  /** What one member says of another: its own word goes before it. */
+  hear(contact: Contact): MemberId;
+}
+
+/** A member, and where to find it. */
+interface Entry {
+  readonly member: string;
+  own?: Contact;
+  heard?: Contact;
 }
 
 export function openRoll(self: Contact): Roll {
   const ids = new Map<string, MemberId>();
-  const members = new Map<MemberId, string>();
-  const contacts = new Map<string, Contact>();
+  const entries = new Map<MemberId, Entry>();
   let next = 0;
 
   function idOf(member: string): MemberId {
@@ -25,7 +35,7 @@ export function openRoll(self: Contact): Roll {
     if (known !== undefined) return known;
     const id = next++;
     ids.set(member, id);
-    members.set(id, member);
+    entries.set(id, { member });
     if (ids.size > MEMBERS_MAX) strikeOldest();
     return id;
   }
@@ -34,23 +44,37 @@ export function openRoll(self: Contact): Roll {
     for (const [member, id] of ids) {
       if (member === self.member) continue;
       ids.delete(member);
-      members.delete(id);
-      contacts.delete(member);
+      entries.delete(id);
       return;
     }
   }
 
-  contacts.set(self.member, self);
+  function take(contact: Contact, what: 'own' | 'heard'): MemberId {
+    const id = idOf(contact.member);
+    const entry = entries.get(id);
+    // A member that says nothing of where it is does not move by it.
+    if (entry && contact.links.length > 0 && contact.member !== self.member) entry[what] = contact;
+    return id;
+  }
+
+  const own: Roll['self'] = idOf(self.member);
+  entries.set(own, { member: self.member, own: self });
   return {
-    self: idOf(self.member),
+    self: own,
     idOf,
-    memberOf: (id) => members.get(id),
-    contactOf: (member) => contacts.get(member),
-    note(contact) {
-      const id = idOf(contact.member);
-      // A member that says nothing of where it is does not move by it.
-      if (contact.links.length > 0 && contact.member !== self.member) contacts.set(contact.member, contact);
-      return id;
+    memberOf: (id) => entries.get(id)?.member,
+    contactOf(member) {
+      const id = ids.get(member);
+      const entry = id === undefined ? undefined : entries.get(id);
+      return both(entry?.own, entry?.heard);
     },
+    note: (contact) => take(contact, 'own'),
+    hear: (contact) => take(contact, 'heard'),
   };
+}
+
+function both(own: Contact | undefined, heard: Contact | undefined): Contact | undefined {
+  if (!own || !heard) return own ?? heard;
+  const isKnown = (host: string, port: number) => own.links.some((link) => link.host === host && link.port === port);
+  return { ...own, links: [...own.links, ...heard.links.filter(({ host, port }) => !isKnown(host, port))] };
 }

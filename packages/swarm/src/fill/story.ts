@@ -55,7 +55,12 @@ export function keepStories(now: () => number, zoneOf: (member: string) => strin
     of: (digest) =>
       stories
         .filter(({ story }) => story.digest === digest)
-        .map(({ story, shares }) => ({ ...story, fromMembers: [...shares.values()] }))
+        .map(({ story, shares }) => ({
+          ...story,
+          fromOrigin: { ...story.fromOrigin },
+          fromMembers: [...shares.values()].map((share) => ({ ...share, refusals: { ...share.refusals } })),
+          notes: [...story.notes],
+        }))
         .reverse(),
   };
 }

@@ -15,6 +15,8 @@ import type { Neighbour } from './neighbours.ts';
 
 /** An upload that nobody takes anything of for this long gives its slot up; its bytes may still follow. */
 const STALL_MS = 1000;
+/** A sealed blob that nobody takes anything of for this long is not held open: what is held is not evicted. */
+const REST_MS = 30_000;
 /** A disk that gives nothing for this long has nothing to give. */
 const READ_WAIT_MS = 10_000;
 
@@ -26,6 +28,8 @@ export interface UploadsParts {
   readonly report: Report;
   readonly now: () => number;
   readonly step: (event: MemberEvent) => void;
+  /** The sealed blob cannot be read any more: there is nothing left to serve. */
+  readonly lost: (error: unknown) => void;
 }
 
 type Serve = Extract<MemberDecision, { kind: 'serve' }>;
@@ -48,6 +52,8 @@ interface Upload {
   readonly piece: number;
   readAt: number;
   hasSlot: boolean;
+  /** What it is of proved wrong: half of the old and half of the new would make a liar of us. */
+  isOff: boolean;
 }
 
 export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uploads {
@@ -55,6 +61,8 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
   const vouched = new Map<number, Buffer>();
   const running = new Set<Upload>();
   const bytes = bytesOf(parts, draft);
+  let servedAt = now();
+  let hasComplained = false;
 
   function attestationOf({ piece, attestation: { hash } }: Serve): Buffer {
     const known = vouched.get(piece);
@@ -68,7 +76,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
     const { link, theirs, id } = neighbour;
     const { piece } = decision;
     const { start, end } = pieceSpan(plan, piece);
-    const upload: Upload = { neighbour, piece, readAt: now(), hasSlot: true };
+    const upload: Upload = { neighbour, piece, readAt: now(), hasSlot: true, isOff: false };
     running.add(upload);
     try {
       if (theirs === undefined) return;
@@ -78,8 +86,11 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         length: end - start,
         attestation: attestationOf(decision),
         async read(into, offset) {
+          if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
           const count = await bytes.read(into, start + offset);
+          if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
           upload.readAt = now();
+          servedAt = now();
           report({ kind: 'served', to: 'peer', source: bytes.source(), bytes: count });
           return count;
         },
@@ -93,19 +104,23 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
   return {
     serve(neighbour, decision) {
       serve(neighbour, decision).catch((error: unknown) => {
-        // The other side was told that the piece is gone.
+        // The other side was told that the piece is gone. One line says enough, however many ask.
+        if (hasComplained || bytes.isOver()) return;
+        hasComplained = true;
         report({ kind: 'error', where: 'uploads', problem: `piece ${decision.piece} of ${digest}: ${String(error)}` });
       });
     },
     vouch: (piece, attestation) => void vouched.set(piece, attestation),
     forget(pieces) {
       for (const piece of pieces) vouched.delete(piece);
+      for (const upload of running) if (pieces.includes(upload.piece)) upload.isOff = true;
     },
     async seal() {
       vouched.clear();
       await bytes.seal();
     },
     watch() {
+      if (running.size === 0 && now() - servedAt >= REST_MS) bytes.rest();
       for (const upload of running) {
         if (!upload.hasSlot || now() - upload.readAt < STALL_MS) continue;
         upload.hasSlot = false;
@@ -123,22 +138,40 @@ interface Bytes extends AsyncDisposable {
   read(into: Buffer, offset: number): Promise<number>;
   source(): Source;
   seal(): Promise<void>;
+  /** Lets go of the sealed blob until it is read again. */
+  rest(): void;
+  isOver(): boolean;
 }
 
-function bytesOf({ store, digest }: UploadsParts, filling: Draft | undefined): Bytes {
+function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefined): Bytes {
   const reading = new Set<Promise<unknown>>();
   let draft = filling;
   let sealed: Promise<OpenBlob | undefined> | undefined;
 
+  let isOver = false;
+
   async function readSealed(into: Buffer, offset: number): Promise<number> {
-    sealed ??= store.open(digest);
-    const blob = await sealed;
-    if (!blob) throw new Failure('blob_lost', `${digest} is no longer here`);
-    return await blob.read(into, offset, AbortSignal.timeout(READ_WAIT_MS));
+    try {
+      sealed ??= store.open(digest);
+      const blob = await sealed;
+      if (!blob) throw new Failure('blob_lost', `${digest} is no longer here`);
+      return await blob.read(into, offset, AbortSignal.timeout(READ_WAIT_MS));
+    } catch (error) {
+      if (!isOver) lost(error);
+      throw error;
+    }
+  }
+
+  async function letGo(): Promise<void> {
+    const held = sealed;
+    sealed = undefined;
+    const blob = await held?.catch(() => undefined);
+    await blob?.[Symbol.asyncDispose]();
   }
 
   return {
     async read(into, offset) {
+      if (isOver) throw new Failure('blob_lost', `${digest} is served no more`);
       const work = draft ? draft.readPiece(into, offset) : readSealed(into, offset);
       reading.add(work);
       return await work.finally(() => reading.delete(work));
@@ -148,10 +181,14 @@ function bytesOf({ store, digest }: UploadsParts, filling: Draft | undefined): B
       draft = undefined;
       await Promise.allSettled(reading);
     },
+    rest() {
+      if (sealed && reading.size === 0) void letGo().catch(lost);
+    },
+    isOver: () => isOver,
     async [Symbol.asyncDispose]() {
+      isOver = true;
       await Promise.allSettled(reading);
-      const blob = await sealed?.catch(() => undefined);
-      await blob?.[Symbol.asyncDispose]();
+      await letGo();
     },
   };
 }
