@@ -20,7 +20,7 @@ export const RATE = 24e6;
 const LAYERS = [1 / 2, 1 / 3, 1 / 6];
 const READY_WAIT_MS = 60_000;
 const MEET_WAIT_MS = 30_000;
-const LOOK_EVERY_MS = 150;
+const LOOK_EVERY_MS = 400;
 
 /** What the hosts stand on. */
 export interface Stage {

@@ -1,4 +1,4 @@
-/** Shows the point on one machine: `npm run demo`, with `-- --hosts 8 --size 96MiB --json`. */
+/** Shows the point on one machine: `npm run demo`, with `-- --hosts 8 --size 64MiB --json`. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ function readOptions(args: readonly string[]): Options | string {
       args: [...args],
       options: {
         hosts: { type: 'string', default: '8' },
-        size: { type: 'string', default: '96MiB' },
+        size: { type: 'string', default: '64MiB' },
         json: { type: 'boolean', default: false },
       },
     });
