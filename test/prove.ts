@@ -4,14 +4,47 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
+import { swarmBadMembers } from './prove/swarm-bad-members.ts';
+import { swarmDeaths } from './prove/swarm-deaths.ts';
+import { swarmHerd, swarmHerd32, swarmHerdFast, swarmHerdSlow } from './prove/swarm-herd.ts';
+import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
+import { swarmPair } from './prove/swarm-pair.ts';
+import { swarmPartition } from './prove/swarm-partition.ts';
+import { swarmStrangers } from './prove/swarm-strangers.ts';
 import { syscalls } from './prove/syscalls.ts';
 
-const PROOFS: readonly Proof[] = [kill9, syscalls, diskFull, herd, fuzz];
+/** What runs when no name is given, and for every change in its short form. */
+const USUAL: readonly Proof[] = [
+  kill9,
+  syscalls,
+  diskFull,
+  herd,
+  directory,
+  fuzz,
+  swarmHerd,
+  swarmJitter,
+  swarmWave,
+  swarmStrangers,
+];
+/** What runs only by its name: it takes too long, or the agent does not hold it yet. */
+const BY_NAME: readonly Proof[] = [
+  swarmHerd32,
+  swarmHerdFast,
+  swarmHerdSlow,
+  swarmOriginStopped,
+  swarmPair,
+  swarmDeaths,
+  swarmBadMembers,
+  swarmPartition,
+];
+const PROOFS: readonly Proof[] = [...USUAL, ...BY_NAME];
 
 enterNamespace(ALL_PACKAGES);
 process.exitCode = await main(process.argv.slice(2));
@@ -25,7 +58,8 @@ async function main(args: readonly string[]): Promise<number> {
     return 2;
   }
   const outcomes: Outcome[] = [];
-  for (const proof of PROOFS.filter(({ name }) => names.length === 0 || names.includes(name))) {
+  const chosen = names.length === 0 ? USUAL : PROOFS.filter(({ name }) => names.includes(name));
+  for (const proof of chosen) {
     const outcome = await outcomeOf(proof, short);
     printOutcome(outcome, proof.title);
     if (outcome.figures) console.log(JSON.stringify({ proof: proof.name, ...outcome.figures }));

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
 import { callCri } from './cri.ts';
-import { must, start } from './process.ts';
+import { commandAt, must, start } from './process.ts';
 
 /** How a registry's hosts.toml sends containerd to the agent. */
 interface HostsFile {
@@ -23,8 +23,12 @@ export interface Containerd extends AsyncDisposable {
 
 const HUB: HostsFile = { server: 'https://registry-1.docker.io' };
 
-/** Starts a containerd of its own, with the agent as the mirror of docker.io. */
-export async function startContainerd(folder: string, authorities: string): Promise<Containerd> {
+/** Starts a containerd of its own, here or behind the words that lead to a host, with the agent as docker.io's mirror. */
+export async function startContainerd(
+  folder: string,
+  authorities: string,
+  inside: readonly string[] = [],
+): Promise<Containerd> {
   const path = (name: string) => join(folder, name);
   mkdirSync(folder, { recursive: true });
   const socket = path('containerd.sock');
@@ -39,10 +43,13 @@ export async function startContainerd(folder: string, authorities: string): Prom
   };
   mirrors({ 'docker.io': HUB });
   const env = { SSL_CERT_FILE: authorities };
-  const ctr = (args: readonly string[]) => must('ctr', ['-a', socket, ...args], { env });
+  // ctr fetches by itself, so it has to run where containerd does.
+  const ctr = (args: readonly string[]) => {
+    const call = commandAt(inside, 'ctr', ['-a', socket, ...args]);
+    return must(call.command, call.args, { env });
+  };
   const daemon = await start({
-    command: 'containerd',
-    args: ['--config', path('config.toml')],
+    ...commandAt(inside, 'containerd', ['--config', path('config.toml')]),
     env,
     log: path('containerd.log'),
     ready: async () => (await ctr(['version'])) !== '',

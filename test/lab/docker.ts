@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
-import { must, type Result, run, start, until } from './process.ts';
+import { commandAt, must, type Result, run, start, until } from './process.ts';
 
 /** The Debian command line: newer ones build only with a plug-in. */
 const DOCKER = '/usr/bin/docker';
@@ -17,17 +17,33 @@ export interface Docker extends Client {
   mustDocker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
 }
 
-/** Starts a dockerd of its own, with the agent as its mirror. Only ever inside the lab's namespace. */
-export async function startDocker(folder: string, authorities: string): Promise<Docker> {
+/**
+ * Folders that dockerd takes for its own. On a host of several it gets private ones, which go with its namespace, and
+ * touches no packet filter.
+ */
+const ALONE = 'mkdir -p "$0/etc" && mount --bind "$0/etc" /etc/docker && mount -t tmpfs tmpfs /run && exec "$@"';
+const ON_A_HOST = ['--bridge=none', '--iptables=false', '--ip6tables=false'];
+
+/**
+ * Starts a dockerd of its own, with the agent as its mirror. Only ever inside the lab's namespace, or on one of its
+ * hosts, behind the words that lead there.
+ */
+export async function startDocker(
+  folder: string,
+  authorities: string,
+  inside: readonly string[] = [],
+): Promise<Docker> {
   const path = (name: string) => join(folder, name);
   mkdirSync(path('exec'), { recursive: true });
   writeFileSync(path('daemon.json'), JSON.stringify({ 'registry-mirrors': [`http://${AGENT_HOST}`] }));
   const host = `unix://${path('docker.sock')}`;
   const env = { DOCKER_HOST: host, DOCKER_CONFIG: path('cli'), DOCKER_BUILDKIT: '0' };
   const folders = ['--data-root', path('data'), '--exec-root', path('exec'), '--pidfile', path('pid')];
+  const isElsewhere = inside.length > 0;
+  const alone = isElsewhere ? [...inside, 'unshare', '-m', '--', 'sh', '-c', ALONE, folder] : [];
+  const args = ['--config-file', path('daemon.json'), ...folders, '-H', host, ...(isElsewhere ? ON_A_HOST : [])];
   const daemon = await start({
-    command: 'dockerd',
-    args: ['--config-file', path('daemon.json'), ...folders, '-H', host],
+    ...commandAt(alone, 'dockerd', args),
     env: { SSL_CERT_FILE: authorities },
     log: path('dockerd.log'),
     ready: async () => (await run(DOCKER, ['version'], { env })).code === 0,

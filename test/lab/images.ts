@@ -65,9 +65,10 @@ export function noiseLayer(name: string, bytes: number): Layer {
   return layer([{ path: `${name}.bin`, mode: 0o644, bytes: noise(bytes, name) }]);
 }
 
-/** A layer that lets the image say hello. */
-export function busyboxLayer(): Layer {
-  return layer([{ path: 'bin/busybox', mode: 0o755, bytes: readFileSync('/bin/busybox') }]);
+/** A layer that lets the image say hello; with a mark, one that no other image has. */
+export function busyboxLayer(mark = ''): Layer {
+  const busybox = { path: 'bin/busybox', mode: 0o755, bytes: readFileSync('/bin/busybox') };
+  return layer(mark === '' ? [busybox] : [busybox, { path: 'mark', mode: 0o644, bytes: Buffer.from(mark) }]);
 }
 
 export function image(layers: readonly Layer[], dialect: Dialect, architecture = 'amd64'): Image {

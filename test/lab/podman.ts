@@ -2,10 +2,29 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
-import { must } from './process.ts';
+import { commandAt, must } from './process.ts';
 
 /** podman, buildah and skopeo, each with the agent as the mirror of docker.io and registry.example.com. */
 export function podmanFamily(folder: string, authorities: string): { podman: Client; buildah: Client; skopeo: Client } {
+  const { policy, registries, env } = settle(folder, authorities);
+  return {
+    podman: podman(join(folder, 'podman'), policy, env),
+    buildah: buildah(join(folder, 'buildah'), policy, env),
+    skopeo: skopeo(join(folder, 'skopeo'), { policy, registries, env }),
+  };
+}
+
+/** podman alone, on the host that these words lead to. */
+export function podmanOn(inside: readonly string[], folder: string, authorities: string): Client {
+  const { policy, env } = settle(folder, authorities);
+  return podman(join(folder, 'podman'), policy, env, inside);
+}
+
+/** Writes the settings that all of them read. */
+function settle(
+  folder: string,
+  authorities: string,
+): { policy: string; registries: string; env: Record<string, string> } {
   mkdirSync(folder, { recursive: true });
   const registries = join(folder, 'registries.conf');
   writeFileSync(registries, registriesConf(['docker.io', 'registry.example.com']));
@@ -19,11 +38,7 @@ export function podmanFamily(folder: string, authorities: string): { podman: Cli
     SSL_CERT_FILE: authorities,
     TMPDIR: folder,
   };
-  return {
-    podman: podman(join(folder, 'podman'), policy, env),
-    buildah: buildah(join(folder, 'buildah'), policy, env),
-    skopeo: skopeo(join(folder, 'skopeo'), { policy, registries, env }),
-  };
+  return { policy, registries, env };
 }
 
 /** podman takes no longer path than fifty characters here. */
@@ -33,7 +48,7 @@ function runRoot(): string {
 
 type Environment = Readonly<Record<string, string>>;
 
-function podman(folder: string, policy: string, env: Environment): Client {
+function podman(folder: string, policy: string, env: Environment, inside: readonly string[] = []): Client {
   const roots = ['--root', join(folder, 'root'), '--runroot', runRoot(), '--tmpdir', join(folder, 'tmp')];
   const quiet = [
     '--storage-driver',
@@ -45,7 +60,10 @@ function podman(folder: string, policy: string, env: Environment): Client {
     '--events-backend',
     'none',
   ];
-  const call = (...args: string[]) => must('podman', [...roots, ...quiet, ...args], { env });
+  const call = (...args: string[]) => {
+    const placed = commandAt(inside, 'podman', [...roots, ...quiet, ...args]);
+    return must(placed.command, placed.args, { env });
+  };
   return {
     name: 'podman',
     pull: async (reference) => void (await call('pull', '-q', '--signature-policy', policy, reference)),

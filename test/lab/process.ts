@@ -36,6 +36,16 @@ export interface Result {
   readonly stderr: string;
 }
 
+/** A command behind the words that run it elsewhere, such as in another namespace. */
+export function commandAt(
+  inside: readonly string[],
+  command: string,
+  args: readonly string[],
+): { readonly command: string; readonly args: readonly string[] } {
+  const [first = command, ...rest] = [...inside, command, ...args];
+  return { command: first, args: rest };
+}
+
 /** Starts a program and resolves when it is ready. Throws with the end of its log when it never is. */
 export async function start(program: Program): Promise<Running> {
   const log = openSync(program.log, 'a');

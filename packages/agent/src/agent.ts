@@ -50,9 +50,10 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   // Whatever is wrong with the key is told before anything is made or opened.
   const keys = config.swarmKeyFile === undefined ? undefined : await readSwarmKeys(config.swarmKeyFile);
   await makeFolder(config.data);
-  const store = parts.use(await openStore({ root: config.data, quotaBytes: config.cacheBytes, report }));
+  const { data: root, cacheBytes: quotaBytes, contentStore: contentFolder } = config;
+  const store = parts.use(await openStore({ root, quotaBytes, contentFolder, report }));
   const alone = originFill({ report });
-  if (keys) swarm = parts.use(await joinSwarm(config, keys, { store, originFill: alone, report }));
+  if (keys) swarm = parts.use(await joinSwarm(config, { keys, store, originFill: alone, report }));
   metrics.measure({ store, swarm });
   const unlimited = startOrigins({ origins: config.origins, report, home, version });
   const origins = parts.use(config.originRate ? limited(unlimited, config.originRate, now) : unlimited);
@@ -63,7 +64,8 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const { defaultOrigin } = config;
   const held = { store, catalog: store.catalog, pulls, swarm };
   const shared = { ...held, origins, policies: livePolicies, defaultOrigin, report };
-  const endpoint = parts.use(await startEndpoint({ ...shared, listen: config.listen, hosts: [hostname()] }));
+  const own = { listen: config.listen, hosts: [hostname()], members: swarm };
+  const endpoint = parts.use(await startEndpoint({ ...shared, ...own }));
   const addresses = endpoint.addresses.map(formatAddress);
 
   let isDraining = false;

@@ -45,6 +45,7 @@ export async function readConfig(sources: Sources): Promise<Config> {
     uploadRate: read('uploadRate'),
     downloadRate: read('downloadRate'),
     defaultOrigin: read('defaultOrigin'),
+    contentStore: read('contentStore'),
     cacheBytes: read('cacheBytes'),
     originRate: read('originRate'),
     logLevel: read('logLevel'),

@@ -1,1 +1,4 @@
+export type { Output } from './command.ts';
 export { CONFIG_FLAG, CONFIG_HELP, OPTIONS } from './options.ts';
+export { liveLines, paint } from './terminal.ts';
+export { formatSize, parseSize } from './units.ts';

@@ -22,6 +22,8 @@ export interface Options extends SwarmOptions {
   readonly data: string;
   readonly origin: readonly NamedUrl[];
   readonly defaultOrigin: string;
+  /** A runtime's own blobs, read as well; undefined: none. */
+  readonly contentStore: string | undefined;
   /** Undefined: as the free disk allows. */
   readonly cacheBytes: number | undefined;
   readonly originRate: number | undefined;
@@ -94,6 +96,16 @@ export const OPTIONS: { readonly [K in keyof Options]: Option<Options[K]> } = {
     help: 'origin of requests that name none',
     initial: () => 'docker.io',
     parse: one(originName),
+  },
+  contentStore: {
+    flag: 'content-store',
+    env: 'DRAYAGE_CONTENT_STORE',
+    value: 'DIR',
+    fallback: 'none',
+    help: "containerd's content store, read as a second source and shared with members: `/var/lib/containerd/io.containerd.content.v1.content`",
+    isPath: true,
+    initial: () => undefined,
+    parse: one(path),
   },
   cacheBytes: {
     flag: 'cache-bytes',

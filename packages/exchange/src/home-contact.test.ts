@@ -2,7 +2,6 @@ import { expect, test } from 'vitest';
 import { listPieces } from './bitmap.ts';
 import { fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS } from './limits.ts';
-import { nextDue } from './member-state.ts';
 import type { MemberEvent } from './words.ts';
 
 const COUNT = 16;
@@ -19,7 +18,7 @@ test('a member joins at its first home by its first report', () => {
 test('a home that does not answer in time is passed over for the next', () => {
   const member = fakeMember(COUNT);
   happen(member, 0, { kind: 'tick' });
-  expect(nextDue(member)).toBe(HOME_ANSWER_MS);
+  expect(happen(member, HOME_ANSWER_MS - 1, { kind: 'tick' })).toEqual([]);
   const [report] = only(happen(member, HOME_ANSWER_MS, { kind: 'tick' }), 'report');
   expect(report).toMatchObject({ home: 101, report: { isFollowing: true } });
 });
@@ -30,6 +29,25 @@ test('a home that is known to be gone is passed over at once, and the next learn
   const [report] = only(happen(member, 1, { kind: 'home lost', home: 100 }), 'report');
   expect(report?.home).toBe(101);
   expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
+});
+
+test('a member returns to the first home when that answers after all, with what it holds and has leased', () => {
+  const member = fakeMember(COUNT);
+  const homes = [...member.homes];
+  happen(member, 0, { kind: 'tick' }, { kind: 'home lost', home: 100 }, answer(101));
+  happen(member, 1, { kind: 'leased', home: 101, run: { start: 4, end: 6 } });
+  const [report] = only(happen(member, 2, { kind: 'homes', homes }), 'report');
+  expect(report).toMatchObject({ home: 100, report: { isFollowing: true } });
+  expect(listPieces(report?.report.leased ?? new Uint32Array())).toEqual([4, 5]);
+  expect(happen(member, 3, { kind: 'homes', homes })).toEqual([]);
+});
+
+test('a member goes to a nearer home as soon as one is known', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100));
+  const [report] = only(happen(member, 1, { kind: 'homes', homes: [99, 100, 101] }), 'report');
+  expect(report?.home).toBe(99);
+  expect(happen(member, 2, { kind: 'leased', home: 100, run: { start: 0, end: 1 } })).toEqual([]);
 });
 
 test('with no home at all, a member fetches for itself, and tries again later', () => {

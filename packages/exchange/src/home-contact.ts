@@ -48,6 +48,18 @@ export function nextHome(member: Member): void {
   else report(member, undefined);
 }
 
+/** Members come and go, and the first home may only have been slow to answer. */
+export function changeHomes(member: Member, homes: readonly MemberId[]): void {
+  const { home } = member;
+  const isThereAlready = homeOf(member) === homes[0];
+  member.homes = homes;
+  home.index = 0;
+  if (isThereAlready) return;
+  home.askedAt = undefined;
+  home.hasMoved = true;
+  report(member, undefined);
+}
+
 export function noteAnswer(member: Member, answer: HomeAnswer): void {
   const { home, now } = member;
   home.askedAt = undefined;
@@ -75,7 +87,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
       lacking,
       leased,
       wantsMembers: wantsMembers(member),
-      isFollowing: home.index > 0,
+      isFollowing: home.index > 0 || home.hasMoved,
       isComplete: isComplete(member),
       zone,
       uplinkBytesPerSecond,

@@ -46,6 +46,12 @@ test('a lease is extended before it ends', () => {
   expect(leases(land(home, 10, 1, { start: 0, end: 1 }))).toHaveLength(1);
 });
 
+test('a member that is alone fetches longer runs, once it has shown that it fetches', () => {
+  const home = start(40);
+  expect(leases(report(home, 0, 1))).toMatchObject([{ run: { start: 0, end: 1 } }]);
+  expect(leases(land(home, 10, 1, { start: 0, end: 1 }))).toMatchObject([{ run: { start: 1, end: 9 } }]);
+});
+
 test('no piece is leased twice while nothing goes wrong', () => {
   const home = start(16);
   const runs = leases(report(home, 0, 1));

@@ -184,7 +184,10 @@ function isFit(home: Home, guest: Guest): boolean {
 function grant(home: Home, guest: Guest, now: number, from?: number): Run | undefined {
   if (now < home.quietUntil) return undefined;
   if (!home.holders.has(guest) && home.holders.size >= LEASES_MAX) return undefined;
-  const run = takeRun(home.ledger, guest.member, now, from);
+  // Who comes first may soon be one of many.
+  const others = guest.pace === 0 ? LEASES_MAX : home.guests.byId.size - 1;
+  const fetcher = { member: guest.member, others };
+  const run = takeRun(home.ledger, fetcher, now, from);
   if (!run) return undefined;
   if (guest.leased === 0) {
     guest.leasedAt = now;

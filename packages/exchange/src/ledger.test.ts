@@ -16,24 +16,24 @@ import { DOUBT_MS, ORPHAN_MS } from './limits.ts';
 
 test('runs are given in the order of the blob, each piece once', () => {
   const ledger = newLedger(256);
-  expect(takeRun(ledger, 1, 0)).toEqual({ start: 0, end: 4 });
-  expect(takeRun(ledger, 2, 0)).toEqual({ start: 4, end: 8 });
+  expect(takeRun(ledger, { member: 1, others: 100 }, 0)).toEqual({ start: 0, end: 4 });
+  expect(takeRun(ledger, { member: 2, others: 100 }, 0)).toEqual({ start: 4, end: 8 });
   expect(ledger.free).toBe(248);
 });
 
 test('a run goes round what is taken, and there is none when all is', () => {
   const ledger = newLedger(3);
   noteLanded(ledger, 1, 9, 0);
-  expect([takeRun(ledger, 1, 0), takeRun(ledger, 1, 0), takeRun(ledger, 1, 0)]).toEqual([
-    { start: 0, end: 1 },
-    { start: 2, end: 3 },
-    undefined,
-  ]);
+  expect([
+    takeRun(ledger, { member: 1, others: 100 }, 0),
+    takeRun(ledger, { member: 1, others: 100 }, 0),
+    takeRun(ledger, { member: 1, others: 100 }, 0),
+  ]).toEqual([{ start: 0, end: 1 }, { start: 2, end: 3 }, undefined]);
 });
 
 test('what a member that goes away was to fetch is free at once, what only it had a while later', () => {
   const ledger = newLedger(128);
-  takeRun(ledger, 1, 0);
+  takeRun(ledger, { member: 1, others: 100 }, 0);
   noteLanded(ledger, 0, 1, 0);
   forgetFetcher(ledger, 1, 100);
   expect(ledger.free).toBe(127);
@@ -62,7 +62,7 @@ test('pieces rest on a word alone until somebody else has them', () => {
 
 test('a leased piece has landed only when its holder says so', () => {
   const ledger = newLedger(64);
-  takeRun(ledger, 1, 0);
+  takeRun(ledger, { member: 1, others: 100 }, 0);
   noteHeld(ledger, bitmapOf(64, [0]), 2, 10);
   expect(countUnseen(ledger, 2)).toBe(0);
 });

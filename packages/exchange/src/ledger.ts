@@ -1,5 +1,5 @@
 import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, ORPHAN_MS } from './limits.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -44,12 +44,19 @@ export function newLedger(count: number): Ledger {
   };
 }
 
+/** Whom a run is for: the fewer there are to fetch, the longer it is. */
+export interface Fetcher {
+  readonly member: MemberId;
+  readonly others: number;
+}
+
 /** The next pieces to fetch, in order of the blob, marked as leased. Short runs keep the leases of a small blob alike. */
-export function takeRun(ledger: Ledger, member: MemberId, now: number, from?: number): Run | undefined {
+export function takeRun(ledger: Ledger, { member, others }: Fetcher, now: number, from?: number): Run | undefined {
   if (ledger.free === 0) return undefined;
   while (ledger.firstFree < ledger.count && hasPiece(ledger.taken, ledger.firstFree)) ledger.firstFree++;
   const start = from !== undefined && !hasPiece(ledger.taken, from) ? from : ledger.firstFree;
-  const most = Math.max(1, Math.min(LEASE_PIECES_MAX, ledger.count >>> 6));
+  const fair = others < LEASES_MAX ? Math.ceil(ledger.free / (2 * (others + 1))) : 1;
+  const most = Math.max(1, Math.min(LEASE_PIECES_MAX, Math.max(fair, ledger.count >>> 6)));
   let end = start;
   while (end < ledger.count && end - start < most && !hasPiece(ledger.taken, end)) {
     noteLeased(ledger, end, member, now);

@@ -39,7 +39,7 @@ export const HOPELESS_FACTOR = 10;
 export const LATE_AT_THE_END_FACTOR = 1.5;
 
 /** A home that does not answer in this time is passed over for the next: two homes at a time cost the origin twice. */
-export const HOME_ANSWER_MS = 1000;
+export const HOME_ANSWER_MS = 2000;
 /** A member that no home answers looks for one again after this long. */
 export const HOME_RETRY_MS = 5000;
 /** How long nothing may come in before a member tells its home what it cannot find, at first and at most. */

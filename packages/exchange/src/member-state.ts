@@ -38,7 +38,8 @@ export interface Transfer {
 }
 
 /** A member's side of one blob. Changed by its steps alone. */
-export interface Member extends Omit<MemberParts, 'held' | 'sealed'> {
+export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
+  homes: readonly MemberId[];
   now: number;
   tickAt: number;
   decisions: MemberDecision[];
@@ -95,6 +96,8 @@ interface HomeContact {
   lackedAt: number;
   /** The open report names pieces that we lack. */
   isLacking: boolean;
+  /** It has been at another home in between. */
+  hasMoved: boolean;
 }
 
 /** What a member fetches from the origin itself. */
@@ -180,7 +183,15 @@ export function newMember(parts: MemberParts, now: number): Member {
     uploads: new Map(),
     uploading: 0,
     offers: 0,
-    home: { index: 0, askedAt: undefined, reportAt: now, lackMs: LACK_MS, lackedAt: now, isLacking: false },
+    home: {
+      index: 0,
+      askedAt: undefined,
+      reportAt: now,
+      lackMs: LACK_MS,
+      lackedAt: now,
+      isLacking: false,
+      hasMoved: false,
+    },
     origin: {
       queue: [],
       isFetching: false,

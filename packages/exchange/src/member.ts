@@ -1,6 +1,6 @@
 import { addPiece, firstAbsent, hasPiece } from './bitmap.ts';
 import { askAround, learnPace, loseFrom, noteRefusal, takeOffer, watchTransfers } from './download.ts';
-import { homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
+import { changeHomes, homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
 import { addLink, dropIdle, noteHave, openLinks, removeLink, tell, tellLater } from './links.ts';
 import { decide, isComplete, type Link, type Member, passTick } from './member-state.ts';
 import {
@@ -113,6 +113,9 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
       break;
     case 'kept':
       noteKept(member, event.piece);
+      break;
+    case 'homes':
+      changeHomes(member, event.homes);
       break;
     case 'origin heard':
       member.origin.heardAt = member.now;

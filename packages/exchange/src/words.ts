@@ -61,6 +61,8 @@ export type MemberEvent =
   | { readonly kind: 'withdrawn'; readonly home: MemberId }
   /** The home is known to be gone, without waiting for an answer. */
   | { readonly kind: 'home lost'; readonly home: MemberId }
+  /** These are the homes now, and the first of them answers: whoever is at another goes there, or there would be two. */
+  | { readonly kind: 'homes'; readonly homes: readonly MemberId[] }
   | { readonly kind: 'origin heard' }
   | { readonly kind: 'origin arrived'; readonly piece: number; readonly hash: string }
   | { readonly kind: 'origin failed' }

@@ -1,9 +1,10 @@
 import { chmodSync, mkdirSync, statSync } from 'node:fs';
 import { open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type BlobStore, type Catalog, Failure, type Report } from '@drayage/core';
+import { type BlobStore, type Catalog, type Digest, Failure, type Report } from '@drayage/core';
 import { hashBlocks } from './blocks.ts';
 import { openCatalog } from './catalog.ts';
+import { openContentStore } from './content-store.ts';
 import { openDrafts } from './drafts.ts';
 import { asError, isDiskTrouble } from './files.ts';
 import { type Layout, layoutOf } from './layout.ts';
@@ -20,6 +21,8 @@ export interface StoreParts {
   readonly root: string;
   /** By default 80 % of what is free on the disk or held by the store already, at most 200 GiB. */
   readonly quotaBytes: number | undefined;
+  /** The folder of a runtime's own content store, to be read as well. */
+  readonly contentFolder?: string | undefined;
   readonly report: Report;
   readonly now?: () => number;
 }
@@ -27,10 +30,13 @@ export interface StoreParts {
 /** The blobs on this disk, and what is known about them. */
 export interface Store extends BlobStore {
   readonly catalog: Catalog;
+  /** What the runtime's content store names at present; nothing without one. */
+  listContent(): Promise<readonly Digest[]>;
 }
 
 /** Opens the folder for this process alone. Throws `store_in_use`, or `disk_failed` when the folder cannot be used at all. */
-export async function openStore({ root, quotaBytes: wantedQuota, report, now = Date.now }: StoreParts): Promise<Store> {
+export async function openStore(parts: StoreParts): Promise<Store> {
+  const { root, quotaBytes: wantedQuota, contentFolder, report, now = Date.now } = parts;
   const layout = layoutOf(root);
   const kept = new AsyncDisposableStack();
   const ours = ownership(layout, kept);
@@ -51,19 +57,21 @@ export async function openStore({ root, quotaBytes: wantedQuota, report, now = D
     evictOne: async () => (await sealed.evictOne()) || drafts.evictOne(),
   });
   if (broken) space.trouble(broken);
+  const content = contentFolder === undefined ? undefined : openContentStore(contentFolder, layout, report);
 
   return {
     catalog,
     async open(digest) {
       const blob = await sealed.open(digest);
       if (blob) catalog.use(digest);
-      return blob;
+      return blob ?? (await content?.open(digest));
     },
     draft: (digest, size) => drafts.take(digest, size),
     put: putter({ layout, sealed, space, report }),
-    blockHashes: (digest) => sealed.blockHashes(digest),
-    sizeOf: (digest) => sealed.sizeOf(digest),
+    blockHashes: async (digest) => (await sealed.blockHashes(digest)) ?? (await content?.blockHashes(digest)),
+    sizeOf: (digest) => sealed.sizeOf(digest) ?? content?.sizeOf(digest),
     list: () => sealed.list(),
+    listContent: async () => (await content?.list()) ?? [],
     remove: async (digest) => (await sealed.remove(digest)) || drafts.remove(digest),
     verify: (digest, signal) => sealed.verify(digest, signal),
     status: () => ({

@@ -1,23 +1,12 @@
-import { chmod, open, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import {
-  BLOCK_BYTES,
-  type Digest,
-  digestOf,
-  Failure,
-  type HeldBlob,
-  hashLike,
-  type OpenBlob,
-  type Report,
-  shortOf,
-} from '@drayage/core';
-import { checkedReader, decodeHashes, encodeHashes, hashBlocks } from './blocks.ts';
+import { type Digest, Failure, type HeldBlob, type OpenBlob, type Report, shortOf } from '@drayage/core';
+import { decodeHashes, encodeHashes } from './blocks.ts';
 import { demote } from './demote.ts';
 import { type Entries, type Entry, loadEntries, pin } from './entries.ts';
 import { isMissing, makeFolderFor, replaceFile, syncFolder } from './files.ts';
 import type { Layout } from './layout.ts';
-
-const HASH_READ_BYTES = 8 * BLOCK_BYTES;
+import { hashWhole, startReader } from './proven-file.ts';
 
 export interface SealedParts {
   readonly layout: Layout;
@@ -157,37 +146,6 @@ async function moveIn(layout: Layout, digest: Digest, { path, size, hashes }: Pr
   await syncFolder(dirname(target));
 }
 
-interface ReaderParts {
-  readonly digest: Digest;
-  readonly size: number;
-  readonly hashes: Buffer;
-  readonly unpin: () => void;
-  /** Turns the blob into a draft, once, however many readers find it changed. */
-  readonly isLost: (badBlock: number) => Promise<void>;
-}
-
-/** A reader of the sealed file. What it finds changed becomes a draft again, all but the changed part, and is healed from there. */
-async function startReader(path: string, { digest, size, hashes, unpin, isLost }: ReaderParts): Promise<OpenBlob> {
-  const handle = await open(path, 'r');
-  const readFile = checkedReader({ handle, size, hashes });
-  return {
-    digest,
-    size,
-    source: 'disk',
-    async read(into, offset) {
-      if (offset >= size) return 0;
-      const result = await readFile(into, offset, size);
-      if (result.ok) return result.bytes;
-      await isLost(result.block);
-      throw new Failure('blob_lost', `${shortOf(digest)} changed on the disk at byte ${result.block * BLOCK_BYTES}`);
-    },
-    async [Symbol.asyncDispose]() {
-      unpin();
-      await handle.close();
-    },
-  };
-}
-
 async function knownHashes(layout: Layout, digest: Digest, entry: Entry): Promise<Buffer | undefined> {
   const unpin = pin(entry);
   entry.hashes ??= hashesOf(layout, digest, entry.size);
@@ -213,26 +171,4 @@ async function proveAgain(
   // A note that cannot be written costs another hashing, no more.
   if (hashes) await replaceFile(layout.hashes(digest), encodeHashes(size, hashes)).catch(() => undefined);
   return hashes;
-}
-
-/** Reads the whole file. The hashes of its blocks, or undefined when it is not the digest's. */
-async function hashWhole(path: string, digest: Digest, signal: AbortSignal): Promise<Buffer | undefined> {
-  const handle = await open(path, 'r');
-  try {
-    const hash = hashLike(digest);
-    const hashes: Buffer[] = [];
-    const buffer = Buffer.allocUnsafeSlow(HASH_READ_BYTES);
-    for (let at = 0; ; ) {
-      signal.throwIfAborted();
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, at);
-      if (bytesRead === 0) break;
-      const bytes = buffer.subarray(0, bytesRead);
-      hash.update(bytes);
-      hashes.push(hashBlocks([bytes]));
-      at += bytesRead;
-    }
-    return digestOf(hash, digest) === digest ? Buffer.concat(hashes) : undefined;
-  } finally {
-    await handle.close();
-  }
 }

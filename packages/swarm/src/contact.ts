@@ -2,6 +2,7 @@ import { isOriginName } from '@drayage/core';
 import type { HostPort } from './join.ts';
 
 const LINKS_MAX = 8;
+const MEMBER = /^[1-9A-HJ-NP-Za-km-z]{40,64}$/;
 const ZONE = /^[a-zA-Z0-9._-]{1,64}$/;
 
 /** How a member is reached for pieces, in its own words. Said by the member itself, or repeated by a home: a hint, no proof. */
@@ -15,11 +16,15 @@ export function isZone(text: string): boolean {
   return ZONE.test(text);
 }
 
+/** Whether it may be the name of a member. */
+export function isMember(value: unknown): value is string {
+  return typeof value === 'string' && MEMBER.test(value);
+}
+
 /** Undefined when it is no contact. What is beyond the bounds is left out. */
 export function parseContact(value: unknown): Contact | undefined {
   const { member, links, zone } = (value ?? {}) as Partial<Record<string, unknown>>;
-  if (typeof member !== 'string' || !/^[1-9A-HJ-NP-Za-km-z]{40,64}$/.test(member) || !Array.isArray(links))
-    return undefined;
+  if (!isMember(member) || !Array.isArray(links)) return undefined;
   return {
     member,
     links: links

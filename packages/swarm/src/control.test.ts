@@ -1,20 +1,21 @@
 import { Failure, type Happening } from '@drayage/core';
 import { expect, test, vi } from 'vitest';
 import { type Answerer, type Control, startControl } from './control.ts';
-import { startNodes } from './fake-swarm.ts';
+import { startFakeNetwork, startNodeBehind } from './fake-network.ts';
+import { everybodyHere, startNodes, testKey } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
 import { toDuplex } from './stream.ts';
 
 const soon = () => AbortSignal.timeout(5000);
 
-async function scene(answerers: Record<string, Answerer>) {
+async function scene(answerers: Record<string, Answerer>, presence = everybodyHere) {
   const swarm = await startNodes(2);
   const [near, far] = swarm.nodes as [SwarmNode, SwarmNode];
   await near.dial(far.getMultiaddrs());
   const happenings: Happening[] = [];
   const report = (one: Happening) => void happenings.push(one);
-  const asker: Control = await startControl({ node: near, answerers: {}, report, now: Date.now });
-  const answering = await startControl({ node: far, answerers, report, now: Date.now });
+  const asker: Control = await startControl({ node: near, presence, answerers: {}, report, now: Date.now });
+  const answering = await startControl({ node: far, presence, answerers, report, now: Date.now });
   return {
     near,
     far,
@@ -56,7 +57,7 @@ test('a refusal, an unknown question and a member that is gone are told', async 
   });
   await it.far.stop();
   await expect(it.asker.ask(it.far.peerId, 'refuse', null, soon())).rejects.toMatchObject({
-    code: 'origin_unavailable',
+    code: 'member_unreachable',
   });
 });
 
@@ -70,6 +71,38 @@ test('a question that is given up ends alone', async () => {
   await expect(given).rejects.toThrow('enough');
   gate.resolve(7);
   expect(await other).toBe(7);
+});
+
+test('a member that is known to be away is not waited for', async () => {
+  const presence = { ...everybodyHere, isAway: () => true };
+  await using it = await scene({ echo: (_member, body) => body }, presence);
+  const asked = it.asker.ask(it.far.peerId, 'echo', 1, soon());
+  await expect(asked).rejects.toMatchObject({ code: 'member_unreachable', cause: { message: 'it is not connected' } });
+});
+
+test('a member that fell silent is doubted, holds nobody up longer than they wait, and fills no memory', async () => {
+  await using cleanup = new AsyncDisposableStack();
+  const network = cleanup.use(startFakeNetwork());
+  const key = testKey();
+  const [near, far] = [await startNodeBehind(network, key), await startNodeBehind(network, key)];
+  cleanup.defer(async () => void (await Promise.all([near.stop(), far.stop()])));
+  const doubted: string[] = [];
+  const presence = { ...everybodyHere, doubt: (member: string) => void doubted.push(member) };
+  const parts = { presence, report: () => {}, now: Date.now };
+  const asker = cleanup.use(await startControl({ ...parts, node: near, answerers: {} }));
+  cleanup.use(await startControl({ ...parts, node: far, answerers: { echo: (_member, body) => body } }));
+  await near.dial(far.getMultiaddrs());
+  expect(await asker.ask(far.peerId, 'echo', 1, soon())).toBe(1);
+  network.cut(() => true);
+  const from = performance.now();
+  await expect(asker.ask(far.peerId, 'echo', 2, AbortSignal.timeout(200))).rejects.toThrow('timeout');
+  expect(performance.now() - from).toBeLessThan(500);
+  expect(doubted).toEqual([far.peerId.toString()]);
+  const large = 'x'.repeat(200_000);
+  const given = AbortSignal.timeout(1000);
+  const all = Array.from({ length: 60 }, () => asker.ask(far.peerId, 'echo', large, given));
+  const problems = (await Promise.allSettled(all)).map((one) => String(one.status === 'rejected' && one.reason.cause));
+  expect(problems.filter((problem) => problem.includes('does not take our questions')).length).toBeGreaterThan(30);
 });
 
 test.each<[string, Buffer]>([
@@ -95,7 +128,7 @@ test('a member that asks without end is hung up on', async () => {
   const flood = async () => {
     for (let round = 0; round < 50; round++) await Promise.all(Array.from({ length: 200 }, ask));
   };
-  await expect(flood()).rejects.toMatchObject({ code: 'origin_unavailable' });
+  await expect(flood()).rejects.toMatchObject({ code: 'member_unreachable' });
   expect(it.happenings).toContainEqual(
     expect.objectContaining({ problem: expect.stringContaining('questions a second') }),
   );

@@ -1,25 +1,35 @@
-import type { Duplex } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import { describe, Failure, type Report } from '@drayage/core';
 import type { PeerId, Stream } from '@libp2p/interface';
+import { type Allowances, keepAllowances } from './allowance.ts';
+import { type Line, openLine, orAbort } from './line.ts';
 import { encodeMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
+import type { Presence } from './presence.ts';
+import { sparingly } from './sparing.ts';
 import { toDuplex } from './stream.ts';
+import { turns } from './turns.ts';
 
 const PROTOCOL = '/drayage/control/1.0.0';
-/** Questions one member may have open with another. */
-const OPEN_QUESTIONS_MAX = 256;
 /** What one member may ask in a second, on the average of ten. */
 const QUESTIONS_PER_SECOND_MAX = 200;
+const QUESTION_BYTES_PER_SECOND_MAX = 4 * 1024 * 1024;
 const BURST_SECONDS = 10;
 const STREAMS_PER_MEMBER_MAX = 4;
 const OPEN_WAIT_MS = 5000;
+/** Below what libp2p dials at once: it refuses what does not fit its queue. */
+const OPENINGS_AT_ONCE = 64;
+/** A question given up sooner says nothing about the member. */
+const DOUBT_AFTER_MS = 100;
+/** Answering goes on for this long before others have their turn. */
+const TURN_MS = 4;
 
 /** Answers one kind of question of a member. What it throws is told to the member by its message alone. */
 export type Answerer = (member: string, body: unknown) => Promise<unknown> | unknown;
 
 /** Questions and answers between members, on one open stream each way. */
 export interface Control extends AsyncDisposable {
-  /** Throws `origin_unavailable` when the member cannot be reached, refuses, or breaks off. */
+  /** Throws `member_unreachable` when the member cannot be reached, refuses, or breaks off: at once when it is known to be away. */
   ask(member: PeerId, kind: string, body: unknown, signal: AbortSignal): Promise<unknown>;
 }
 
@@ -33,20 +43,26 @@ type Answer = { readonly id: number; readonly body: unknown } | { readonly id: n
 
 export interface ControlParts {
   readonly node: SwarmNode;
+  readonly presence: Pick<Presence, 'isAway' | 'doubt'>;
   readonly answerers: Readonly<Record<string, Answerer>>;
   readonly report: Report;
   readonly now: () => number;
 }
 
-export async function startControl({ node, answerers, report, now }: ControlParts): Promise<Control> {
+export async function startControl({ node, presence, answerers, report, now }: ControlParts): Promise<Control> {
   const lines = new Map<string, Promise<Line>>();
+  const isNews = sparingly(now);
+  const opening = turns(OPENINGS_AT_ONCE);
+  const bounded = (perSecond: number) => keepAllowances({ perSecond, most: perSecond * BURST_SECONDS, now });
+  const limits = { questions: bounded(QUESTIONS_PER_SECOND_MAX), bytes: bounded(QUESTION_BYTES_PER_SECOND_MAX) };
 
   await node.handle(
     PROTOCOL,
     (stream, connection) => {
       const member = connection.remotePeer.toString();
-      answerAll(stream, answerers, { member, now }).catch((error: unknown) => {
-        report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });
+      answerAll(stream, answerers, { member, limits }).catch((error: unknown) => {
+        if (isNews(member))
+          report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });
         stream.abort(error instanceof Error ? error : new Error(String(error)));
       });
     },
@@ -58,138 +74,86 @@ export async function startControl({ node, answerers, report, now }: ControlPart
     const known = lines.get(key);
     if (known !== undefined) return known;
     // Others may come to wait for it, so it does not end with the first.
-    const signal = AbortSignal.timeout(OPEN_WAIT_MS);
-    const opening = node.dialProtocol(member, PROTOCOL, { signal }).then((stream) => openLine(stream));
-    lines.set(key, opening);
+    const dial = () => node.dialProtocol(member, PROTOCOL, { signal: AbortSignal.timeout(OPEN_WAIT_MS) });
+    const line = opening(dial).then(openLine);
+    lines.set(key, line);
     const forget = () => {
-      if (lines.get(key) === opening) lines.delete(key);
+      if (lines.get(key) === line) lines.delete(key);
     };
-    opening.then((line) => line.ended.then(forget), forget);
-    return opening;
+    line.then(({ ended }) => ended.then(forget), forget);
+    return line;
   }
 
   return {
     async ask(member, kind, body, signal) {
+      const askedAt = now();
       try {
-        return await orAbort(lineTo(member), signal).then((line) => line.ask(kind, body, signal));
+        if (presence.isAway(member.toString())) throw new Error('it is not connected');
+        const line = await orAbort(lineTo(member), signal);
+        return await line.ask(kind, body, signal);
       } catch (error) {
+        if (signal.aborted && now() - askedAt >= DOUBT_AFTER_MS) presence.doubt(member.toString());
         if (signal.aborted) throw signal.reason;
-        throw new Failure('origin_unavailable', `member ${member} did not answer "${kind}"`, { cause: error });
+        throw new Failure('member_unreachable', `member ${member} did not answer "${kind}"`, { cause: error });
       }
     },
     async [Symbol.asyncDispose]() {
       await node.unhandle(PROTOCOL);
-      for (const opening of lines.values())
-        await opening.then(
-          (line) => line.close(),
+      for (const line of lines.values())
+        await line.then(
+          ({ close }) => close(),
           () => undefined,
         );
     },
   };
 }
 
-interface Line {
-  readonly ended: Promise<void>;
-  ask(kind: string, body: unknown, signal: AbortSignal): Promise<unknown>;
-  close(): void;
-}
-
-interface Waiting {
-  readonly resolve: (body: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
-/** The asking end of a stream. */
-function openLine(stream: Stream): Line {
-  const duplex = toDuplex(stream).on('error', told);
-  const waiting = new Map<number, Waiting>();
-  let next = 0;
-  const ended = takeAnswers(duplex, waiting).then(
-    () => failAll(new Error('the member hung up')),
-    (error: Error) => failAll(error),
-  );
-
-  function failAll(error: Error): void {
-    duplex.destroy();
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-  }
-
-  return {
-    ended,
-    async ask(kind, body, signal) {
-      signal.throwIfAborted();
-      if (waiting.size >= OPEN_QUESTIONS_MAX) throw new Error('too many questions are open with this member');
-      const id = next++;
-      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-      waiting.set(id, { resolve, reject });
-      duplex.write(encodeMessage({ id, kind, body } satisfies Question));
-      try {
-        return await orAbort(promise, signal);
-      } finally {
-        waiting.delete(id);
-      }
-    },
-    close: () => duplex.destroy(),
-  };
-}
-
-/** Whoever reads the stream is told of its error; nobody else needs to be. */
-function told(): void {}
-
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const giveUp = () => reject(signal.reason);
-  signal.addEventListener('abort', giveUp, { once: true });
-  if (signal.aborted) giveUp();
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
-}
-
-async function takeAnswers(duplex: Duplex, waiting: ReadonlyMap<number, Waiting>): Promise<void> {
-  for await (const message of readMessages(duplex)) {
-    const answer = message as Partial<{ id: unknown; body: unknown; problem: unknown }>;
-    // An answer to a question that was given up is no offence.
-    const asker = typeof answer.id === 'number' ? waiting.get(answer.id) : undefined;
-    if (typeof answer.problem === 'string') asker?.reject(new Error(answer.problem.slice(0, 200)));
-    else asker?.resolve(answer.body);
-  }
-}
-
 interface Caller {
   readonly member: string;
-  readonly now: () => number;
+  readonly limits: { readonly questions: Allowances; readonly bytes: Allowances };
 }
 
 /** The answering end. Throws at what is no question, and when the member asks too much: its stream ends with it. */
 async function answerAll(
   stream: Stream,
   answerers: Readonly<Record<string, Answerer>>,
-  { member, now }: Caller,
+  { member, limits }: Caller,
 ): Promise<void> {
-  const duplex = toDuplex(stream).on('error', told);
-  let allowance = QUESTIONS_PER_SECOND_MAX * BURST_SECONDS;
-  let countedAt = now();
-  for await (const message of readMessages(duplex)) {
-    const elapsed = (now() - countedAt) / 1000;
-    countedAt = now();
-    allowance = Math.min(QUESTIONS_PER_SECOND_MAX * BURST_SECONDS, allowance + elapsed * QUESTIONS_PER_SECOND_MAX) - 1;
-    if (allowance < 0) throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
-    const { id, kind, body } = checkedQuestion(message);
-    const answerer = Object.hasOwn(answerers, kind) ? answerers[kind] : undefined;
-    const answer = answerer ? await attempt(id, () => answerer(member, body)) : { id, problem: 'no such question' };
-    // Waiting here is the back-pressure: who does not read answers is not asked for more questions.
-    if (!duplex.write(encodeMessage(answer)))
-      await new Promise<void>((resolve) => duplex.once('drain', resolve).once('close', resolve));
+  let lost: Error | undefined;
+  const duplex = toDuplex(stream).on('error', (error) => {
+    lost = error;
+  });
+  let turnEndsAt = performance.now() + TURN_MS;
+  try {
+    for await (const { message, bytes } of readMessages(duplex)) {
+      if (!limits.questions.take(member, 1))
+        throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
+      if (!limits.bytes.take(member, bytes))
+        throw new Error(`it asks more than ${QUESTION_BYTES_PER_SECOND_MAX} bytes of questions a second`);
+      const answer = await answerTo(checkedQuestion(message), answerers, member);
+      // Waiting here is the back-pressure: who does not read answers is not asked for more questions.
+      if (!duplex.write(encodeMessage(answer)))
+        await new Promise<void>((resolve) => duplex.once('drain', resolve).once('close', resolve));
+      if (performance.now() < turnEndsAt) continue;
+      await setImmediate();
+      turnEndsAt = performance.now() + TURN_MS;
+    }
+    duplex.end();
+  } catch (error) {
+    // A connection that ends is no offence.
+    if (error !== lost) throw error;
   }
 }
 
-async function attempt(id: number, work: () => unknown): Promise<Answer> {
+async function answerTo(
+  { id, kind, body }: Question,
+  answerers: Readonly<Record<string, Answerer>>,
+  member: string,
+): Promise<Answer> {
+  const answerer = Object.hasOwn(answerers, kind) ? answerers[kind] : undefined;
+  if (answerer === undefined) return { id, problem: 'no such question' };
   try {
-    return { id, body: (await work()) ?? null };
+    return { id, body: (await answerer(member, body)) ?? null };
   } catch (error) {
     if (error instanceof Failure) return { id, problem: error.message };
     throw error;

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { expect, test, vi } from 'vitest';
-import { startControl } from './control.ts';
+import { type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
-import { startNodes } from './fake-swarm.ts';
+import { everybodyHere, startNodes } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
 import { routingOf } from './routing.ts';
 
@@ -26,16 +28,17 @@ async function scene(count: number) {
   for (const [at, node] of swarm.nodes.entries()) {
     const id = node.peerId.toString();
     const report = (one: Happening) => void happenings.push(one);
+    const parts = { node, presence: everybodyHere, report, now: Date.now };
     const self = { member: id, links: [{ host: '10.0.0.1', port: 6000 + at }], zone: undefined };
     const directory = openDirectory({
       self,
       routing: routingOf(node),
+      presence: everybodyHere,
       control: () => control,
-      report,
       now: Date.now,
       random: Math.random,
     });
-    const control = cleanup.use(await startControl({ node, answerers: directory.answerers, report, now: Date.now }));
+    const control = cleanup.use(await startControl({ ...parts, answerers: directory.answerers }));
     members.push({ id, node, directory });
   }
   const [first, ...others] = swarm.nodes as [SwarmNode, ...SwarmNode[]];
@@ -79,8 +82,8 @@ test('a member alone in the world asks nobody, and waits for nobody', async () =
   const directory = openDirectory({
     self,
     routing: routingOf(node),
+    presence: everybodyHere,
     control,
-    report: () => {},
     now: Date.now,
     random: Math.random,
   });
@@ -107,8 +110,71 @@ test('nobody can speak for another member, nor pour in what is no digest', async
   const [one, two] = it.members;
   const announce = two.directory.answerers['announce'];
   const contact = { member: one.id, links: [], zone: undefined };
-  expect(() => announce?.(two.id, { contact, digests: digests(1) })).toThrow('only speak for itself');
-  expect(() => announce?.(one.id, { contact, digests: ['sha256:nonsense'] })).toThrow('no digest');
-  expect(() => announce?.(one.id, { contact, digests: digests(1001) })).toThrow('too many');
-  expect(() => announce?.(one.id, null)).toThrow();
+  const refused = (member: string, body: unknown) => expect(announce?.(member, body)).rejects;
+  await refused(two.id, { contact, digests: digests(1) }).toThrow('only speak for itself');
+  await refused(one.id, { contact, digests: ['sha256:nonsense'] }).toThrow('no digest');
+  await refused(one.id, { contact, digests: digests(1001) }).toThrow('too many');
+  await refused(one.id, null).toThrow();
+});
+
+test('who announces without end is slowed down, and nobody else', async () => {
+  await using it = await scene(2);
+  const [one, two] = it.members;
+  const announce = two.directory.answerers['announce'];
+  const say = (member: string) => announce?.(member, { contact: { member, links: [] }, digests: digests(1000) });
+  // A slow machine is allowed more, as time passes: it takes a few more until the allowance is used up.
+  let tookMs = 0;
+  let refusal: unknown;
+  for (let batch = 0; batch < 1000 && refusal === undefined; batch++) {
+    const from = performance.now();
+    await Promise.resolve(say(one.id)).catch((error: unknown) => {
+      refusal = error;
+    });
+    tookMs = performance.now() - from;
+  }
+  expect(String(refusal)).toContain('records a second');
+  expect(tookMs).toBeGreaterThan(400);
+  await say(two.id);
+});
+
+test('a home that says nothing is waited for once, then the others are asked before it', async () => {
+  const [self, silent, one, two] = (await Promise.all(
+    Array.from({ length: 4 }, async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()),
+  )) as [string, string, string, string];
+  const asked: string[] = [];
+  const control: Control = {
+    async ask(member, _kind, _body, signal) {
+      asked.push(member.toString());
+      if (member.toString() === silent)
+        await new Promise((_, reject) => (signal.onabort = () => reject(signal.reason)));
+      return { holders: [], nearer: [] };
+    },
+    async [Symbol.asyncDispose]() {},
+  };
+  let time = 0;
+  const directory = openDirectory({
+    self: { member: self, links: [], zone: undefined },
+    routing: {
+      nearest: () => [silent, one, two],
+      refresh: async () => {},
+      adopt: async () => {},
+      size: () => 3,
+      isNearer: () => false,
+      forget: async () => {},
+      watch: () => ({ [Symbol.dispose]() {} }),
+    },
+    presence: everybodyHere,
+    control: () => control,
+    now: () => time,
+    random: Math.random,
+  });
+  const find = async () => {
+    asked.length = 0;
+    await directory.find(digests(1)[0] as Digest, soon());
+    return [...asked];
+  };
+  expect(await find()).toEqual([silent, one, two]);
+  expect(await find()).toEqual([one, two]);
+  time += 11_000;
+  expect(await find()).toEqual([silent, one, two]);
 });

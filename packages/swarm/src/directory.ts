@@ -1,25 +1,33 @@
-import { type Digest, describe, Failure, parseDigest, type Report } from '@drayage/core';
+import { setTimeout } from 'node:timers/promises';
+import { type Digest, Failure, parseDigest } from '@drayage/core';
 import { peerIdFromString } from '@libp2p/peer-id';
+import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Contact, parseContact } from './contact.ts';
 import type { Answerer, Control } from './control.ts';
 import { type Holders, keepHolders } from './holders.ts';
+import type { Presence } from './presence.ts';
 import type { Routing } from './routing.ts';
+import { keepSilence } from './silence.ts';
 
 /** Members that keep the record of one digest. */
 const HOMES = 3;
 const BATCH_DIGESTS_MAX = 1000;
 /** A home that says nothing for this long is passed over. */
 const HOME_WAIT_MS = 200;
+/** What one member may announce or withdraw in a second, and at once when it was quiet: all it can have on record, twice. */
+const RECORDS_PER_SECOND_MAX = 1000;
+const RECORDS_AT_ONCE_MAX = 40_000;
+const REFUSAL_MS = 500;
 const REFERRALS_MAX = 2;
 const CONTACTS_MAX = 20_000;
 const TELL_WAIT_MS = 5000;
-const TELLS_AT_ONCE = 8;
+const TELLS_AT_ONCE = 16;
 
 export interface DirectoryParts {
   readonly self: Contact;
   readonly routing: Routing;
+  readonly presence: Pick<Presence, 'isAway'>;
   readonly control: () => Control;
-  readonly report: Report;
   readonly now: () => number;
   readonly random: () => number;
 }
@@ -28,24 +36,39 @@ export interface DirectoryParts {
 export interface Directory {
   /** What others may ask of this member. */
   readonly answerers: Readonly<Record<string, Answerer>>;
-  /** Tells the homes that these blobs can be had here. Homes that do not answer are told the next time. */
-  announce(digests: readonly Digest[], signal: AbortSignal): Promise<void>;
-  withdraw(digests: readonly Digest[], signal: AbortSignal): Promise<void>;
+  /** Tells the homes that these blobs can be had here, and answers with what was told: who does not answer is left out. */
+  announce(digests: readonly Digest[], signal: AbortSignal): Promise<readonly Notice[]>;
+  withdraw(digests: readonly Digest[], signal: AbortSignal): Promise<readonly Notice[]>;
+  /** The same for homes chosen by the caller. */
+  tell(kind: News, notices: readonly Notice[], signal: AbortSignal): Promise<readonly Notice[]>;
   /** Members that say they hold the blob; none when no home knows, or none answers. */
   find(digest: Digest, signal: AbortSignal): Promise<readonly Contact[]>;
   /** The same from what is on record here alone. */
   known(digest: Digest): readonly Contact[];
-  /** The homes of a digest as this member sees them, the nearest first. */
-  homes(digest: Digest): readonly string[];
+  /** The homes of a digest as this member sees them, and `more` members it has heard of; the nearest first. */
+  homes(digest: Digest, more?: readonly string[]): readonly string[];
+  /** Homes that are nearer to the digest than this member, but for the one who asks. */
+  nearer(digest: Digest, asker: string): readonly string[];
   forget(member: string): void;
 }
 
+export type News = 'announce' | 'withdraw';
+
+/** What one home is told of. */
+export interface Notice {
+  readonly home: string;
+  readonly digests: readonly Digest[];
+}
+
 export function openDirectory(parts: DirectoryParts): Directory {
-  const { self, routing, now, random } = parts;
+  const { self, presence, now, random } = parts;
   const contacts = new Map<string, Contact>([[self.member, self]]);
-  const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone });
-  const homes = (digest: Digest) => routing.nearest(digest, HOMES);
-  const telling: Telling = { ...parts, holders, homes };
+  const holders = keepHolders({ now, random, zoneOf: (member) => contacts.get(member)?.zone, isAway: presence.isAway });
+  const { homes, nearer: nearerThanUs } = homesBy(parts);
+  const silence = keepSilence(now);
+  const records = keepAllowances({ perSecond: RECORDS_PER_SECOND_MAX, most: RECORDS_AT_ONCE_MAX, now });
+  const telling: Telling = { ...parts, holders };
+  const notices = (digests: readonly Digest[]) => noticesOf(digests, (digest) => homes(digest));
 
   function note(contact: Contact): void {
     if (contacts.size >= CONTACTS_MAX && !contacts.has(contact.member)) return;
@@ -55,20 +78,29 @@ export function openDirectory(parts: DirectoryParts): Directory {
   function lookUp(digest: Digest, member: string): FindAnswer {
     const zone = contacts.get(member)?.zone;
     const found = holders.find(digest, { member, zone }).map((holder) => contacts.get(holder));
-    const nearer = homes(digest).filter((home) => home !== member && routing.isNearer(digest, home, self.member));
-    return { holders: found.filter((contact) => contact !== undefined), nearer };
+    return { holders: found.filter((contact) => contact !== undefined), nearer: nearerThanUs(digest, member) };
+  }
+
+  /** Undefined when the home does not answer in time. */
+  async function ask(home: string, digest: Digest, signal: AbortSignal): Promise<FindAnswer | undefined> {
+    if (home === self.member) return lookUp(digest, self.member);
+    const answer = await askHome(parts, { home, digest }, signal);
+    silence.note(home, answer === undefined);
+    return answer;
   }
 
   async function find(digest: Digest, signal: AbortSignal): Promise<readonly Contact[]> {
     const found = new Map<string, Contact>();
     const asked = new Set<string>();
-    const queue = [...homes(digest)];
+    const queue = silence.last(homes(digest));
     let referrals = 0;
+    let isAnswered = false;
     for (let home = queue.shift(); home !== undefined; home = queue.shift()) {
-      if (asked.has(home)) continue;
+      // What a silent home could add is not worth the wait.
+      if (asked.has(home) || (isAnswered && silence.isSilent(home))) continue;
       asked.add(home);
-      const answer =
-        home === self.member ? lookUp(digest, self.member) : await askHome(parts, { home, digest }, signal);
+      const answer = await ask(home, digest, signal);
+      isAnswered ||= answer !== undefined && home !== self.member;
       for (const contact of answer?.holders ?? []) found.set(contact.member, contact);
       if (found.size > 0) break;
       // Somebody nearer is known there: it is asked next.
@@ -81,12 +113,14 @@ export function openDirectory(parts: DirectoryParts): Directory {
   }
 
   return {
-    answerers: answerersOf({ holders, note, lookUp }),
-    announce: (digests, signal) => tellHomes(telling, { kind: 'announce', digests }, signal),
-    withdraw: (digests, signal) => tellHomes(telling, { kind: 'withdraw', digests }, signal),
+    answerers: answerersOf({ holders, note, lookUp, records }),
+    announce: (digests, signal) => tellHomes(telling, 'announce', notices(digests), signal),
+    withdraw: (digests, signal) => tellHomes(telling, 'withdraw', notices(digests), signal),
+    tell: (kind, chosen, signal) => tellHomes(telling, kind, chosen, signal),
     find,
     known: (digest) => [...lookUp(digest, self.member).holders],
     homes,
+    nearer: nearerThanUs,
     forget(member) {
       holders.forget(member);
       contacts.delete(member);
@@ -94,43 +128,66 @@ export function openDirectory(parts: DirectoryParts): Directory {
   };
 }
 
+function homesBy({ self, routing }: DirectoryParts): Pick<Directory, 'homes' | 'nearer'> {
+  const homes: Directory['homes'] = (digest, more = []) => {
+    const nearest = routing.nearest(digest, HOMES);
+    if (more.length === 0) return nearest;
+    const all = [...new Set([...nearest, ...more])];
+    return all.sort((one, other) => (routing.isNearer(digest, one, other) ? -1 : 1)).slice(0, HOMES);
+  };
+  return {
+    homes,
+    nearer: (digest, asker) =>
+      homes(digest).filter((home) => home !== asker && routing.isNearer(digest, home, self.member)),
+  };
+}
+
 interface Telling extends DirectoryParts {
   readonly holders: Holders;
-  readonly homes: (digest: Digest) => readonly string[];
 }
 
-interface News {
-  readonly kind: 'announce' | 'withdraw';
-  readonly digests: readonly Digest[];
+/** One notice a home, whatever the number of digests: a host with five hundred layers sends dozens, not thousands. */
+function noticesOf(digests: readonly Digest[], homes: (digest: Digest) => readonly string[]): readonly Notice[] {
+  const pairs = digests.flatMap((digest) => homes(digest).map((home) => ({ home, digest })));
+  return [...Map.groupBy(pairs, ({ home }) => home)].map(([home, entries]) => ({
+    home,
+    digests: entries.map(({ digest }) => digest),
+  }));
 }
 
-/** One message for many digests: a host with five hundred layers sends dozens, not thousands. */
-async function tellHomes(telling: Telling, { kind, digests }: News, signal: AbortSignal): Promise<void> {
-  const pairs = digests.flatMap((digest) => telling.homes(digest).map((home) => ({ home, digest })));
-  const byHome = Map.groupBy(pairs, ({ home }) => home);
-  const batches = [...byHome].flatMap(([home, entries]) =>
-    inBatches(entries.map(({ digest }) => digest)).map((batch) => ({ home, batch })),
-  );
-  const next = batches.values();
+/** Answers with what was told. */
+async function tellHomes(
+  telling: Telling,
+  kind: News,
+  notices: readonly Notice[],
+  signal: AbortSignal,
+): Promise<readonly Notice[]> {
+  const told: Notice[] = [];
+  const next = notices.flatMap(inBatches).values();
   const worker = async () => {
-    for (const { home, batch } of next) await tellHome(telling, home, { kind, digests: batch }, signal);
+    for (const notice of next) if (await tellHome(telling, kind, notice, signal)) told.push(notice);
   };
   await Promise.all(Array.from({ length: TELLS_AT_ONCE }, worker));
+  return told;
 }
 
 async function tellHome(
-  { self, control, holders, report }: Telling,
-  home: string,
-  { kind, digests }: News,
+  { self, control, holders }: Telling,
+  kind: News,
+  { home, digests }: Notice,
   signal: AbortSignal,
-): Promise<void> {
-  if (home === self.member) return void holders[kind](self.member, digests);
+): Promise<boolean> {
+  if (home === self.member) {
+    holders[kind](self.member, digests);
+    return true;
+  }
   const late = AbortSignal.any([signal, AbortSignal.timeout(TELL_WAIT_MS)]);
   try {
     await control().ask(peerIdFromString(home), kind, { contact: self, digests }, late);
-  } catch (error) {
-    if (signal.aborted) throw error;
-    report({ kind: 'error', where: 'directory', problem: `home ${home} could not be told: ${describe(error)}` });
+    return true;
+  } catch {
+    signal.throwIfAborted();
+    return false;
   }
 }
 
@@ -144,16 +201,23 @@ interface Answering {
   readonly holders: Holders;
   readonly note: (contact: Contact) => void;
   readonly lookUp: (digest: Digest, member: string) => FindAnswer;
+  readonly records: Allowances;
 }
 
-function answerersOf({ holders, note, lookUp }: Answering): Readonly<Record<string, Answerer>> {
-  const take = (kind: 'announce' | 'withdraw') => (member: string, body: unknown) => {
+function answerersOf({ holders, note, lookUp, records }: Answering): Readonly<Record<string, Answerer>> {
+  const take = (kind: News) => async (member: string, body: unknown) => {
     const { contact, digests } = (body ?? {}) as Partial<Record<string, unknown>>;
     const own = parseContact(contact);
     // A member speaks for itself alone.
     if (!own || own.member !== member) throw new Failure('denied', 'a member can only speak for itself');
+    const claimed = digestsOf(digests);
+    if (!records.take(member, claimed.length)) {
+      // Its next question waits meanwhile: a flood is slowed down at its source, and leaves no garbage here.
+      await setTimeout(REFUSAL_MS);
+      throw new Failure('denied', `more than ${RECORDS_PER_SECOND_MAX} records a second are not taken`);
+    }
     note(own);
-    holders[kind](member, digestsOf(digests));
+    holders[kind](member, claimed);
   };
   return {
     announce: take('announce'),
@@ -204,8 +268,9 @@ async function askHome(
   }
 }
 
-function inBatches(digests: readonly Digest[]): readonly (readonly Digest[])[] {
-  return Array.from({ length: Math.ceil(digests.length / BATCH_DIGESTS_MAX) }, (_, at) =>
-    digests.slice(at * BATCH_DIGESTS_MAX, (at + 1) * BATCH_DIGESTS_MAX),
-  );
+function inBatches({ home, digests }: Notice): readonly Notice[] {
+  return Array.from({ length: Math.ceil(digests.length / BATCH_DIGESTS_MAX) }, (_, at) => ({
+    home,
+    digests: digests.slice(at * BATCH_DIGESTS_MAX, (at + 1) * BATCH_DIGESTS_MAX),
+  }));
 }

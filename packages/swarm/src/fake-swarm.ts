@@ -1,6 +1,14 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
 import { newSwarmKey, parseSwarmKeys, type SwarmKey } from './key.ts';
 import { type SwarmNode, startNode } from './node.ts';
+import type { Presence } from './presence.ts';
+
+/** A presence to which everybody is there. */
+export const everybodyHere: Pick<Presence, 'isAway' | 'doubt' | 'away'> = {
+  isAway: () => false,
+  doubt() {},
+  away: () => [],
+};
 
 /** A key of its own for each test that asks. */
 export function testKey(): SwarmKey {

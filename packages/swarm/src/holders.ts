@@ -5,6 +5,8 @@ const HOLDERS_PER_DIGEST_MAX = 256;
 const HOLDERS_PER_ANSWER_MAX = 32;
 /** Digests one member may have on record here; what comes after pushes its own oldest out, nobody else's. */
 const DIGESTS_PER_MEMBER_MAX = 20_000;
+/** Of those, how many are pushed out at once: finding the oldest costs a walk past all that were oldest before. */
+const PUSHED_OUT = 1000;
 const DIGESTS_MAX = 500_000;
 const RECORD_LIFE_MS = 24 * 3600 * 1000;
 
@@ -30,9 +32,11 @@ export interface HoldersParts {
   /** Between 0 and 1. */
   readonly random: () => number;
   readonly zoneOf: (member: string) => string | undefined;
+  /** Its claims are kept for when it returns, and not named meanwhile. */
+  readonly isAway: (member: string) => boolean;
 }
 
-export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
+export function keepHolders({ now, random, zoneOf, isAway }: HoldersParts): Holders {
   /** When each holder's claim ends, by digest. The oldest claim comes first. */
   const holders = new Map<Digest, Map<string, number>>();
   /** What each member claims, the oldest first. */
@@ -51,8 +55,8 @@ export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
     drop(member, digest);
     const own = claims.get(member) ?? new Set();
     const known = holders.get(digest) ?? new Map<string, number>();
-    if (own.size >= DIGESTS_PER_MEMBER_MAX) dropFirst(own, (oldest) => drop(member, oldest));
-    if (known.size >= HOLDERS_PER_DIGEST_MAX) dropFirst(known.keys(), (oldest) => drop(oldest, digest));
+    if (own.size >= DIGESTS_PER_MEMBER_MAX) for (const oldest of first(own, PUSHED_OUT)) drop(member, oldest);
+    if (known.size >= HOLDERS_PER_DIGEST_MAX) for (const oldest of first(known.keys(), 1)) drop(oldest, digest);
     if (!holders.has(digest) && holders.size >= DIGESTS_MAX) return;
     claims.set(member, own.add(digest));
     holders.set(digest, known.set(member, now() + RECORD_LIFE_MS));
@@ -72,7 +76,7 @@ export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
       const found: string[] = [];
       for (const [member, until] of holders.get(digest) ?? []) {
         if (until <= now()) drop(member, digest);
-        else if (member !== asker.member) found.push(member);
+        else if (member !== asker.member && !isAway(member)) found.push(member);
       }
       const isNear = (member: string) => asker.zone !== undefined && zoneOf(member) === asker.zone;
       const mixed = shuffled(found, random);
@@ -82,11 +86,8 @@ export function keepHolders({ now, random, zoneOf }: HoldersParts): Holders {
   };
 }
 
-function dropFirst<Item>(items: Iterable<Item>, drop: (item: Item) => void): void {
-  for (const first of items) {
-    drop(first);
-    return;
-  }
+function first<Item>(items: Iterable<Item>, count: number): readonly Item[] {
+  return Iterator.from(items).take(count).toArray();
 }
 
 function shuffled<Item>(items: readonly Item[], random: () => number): Item[] {

@@ -2,7 +2,7 @@ import { resolve4, resolve6, resolveSrv } from 'node:dns/promises';
 import { Failure } from '@drayage/core';
 
 /** Where members listen when nobody says otherwise. */
-export const SWARM_PORT = 5052;
+const SWARM_PORT = 5052;
 const ANSWER_BYTES_MAX = 64 * 1024;
 const ADDRESSES_MAX = 256;
 const FETCH_WAIT_MS = 5000;
@@ -55,7 +55,7 @@ export const systemResolver: Resolver = {
 };
 
 /**
- * Where members may be found now. Throws `origin_unavailable` with the target's own words when it gives no answer: the
+ * Where members may be found now. Throws `member_unreachable` with the target's own words when it gives no answer: the
  * caller tries the others, and this one again later.
  */
 export async function findMembers(
@@ -80,14 +80,14 @@ async function findByName({ host, port }: HostPort, resolver: Resolver): Promise
   const services = await resolver.services(host).catch(() => []);
   if (services.length > 0) return services.slice(0, ADDRESSES_MAX);
   const addresses = await resolver.addresses(host);
-  if (addresses.length === 0) throw new Failure('origin_unavailable', `no member is found by the name ${host}`);
+  if (addresses.length === 0) throw new Failure('member_unreachable', `no member is found by the name ${host}`);
   return addresses.slice(0, ADDRESSES_MAX).map((address) => ({ host: address, port }));
 }
 
 /** A line each, or a JSON list: `HOST[:PORT]`. */
 async function findByUrl(url: URL, signal: AbortSignal): Promise<readonly HostPort[]> {
   const unavailable = (why: string, cause?: unknown) =>
-    new Failure('origin_unavailable', `${url.origin}${url.pathname} names no members: ${why}`, { cause });
+    new Failure('member_unreachable', `${url.origin}${url.pathname} names no members: ${why}`, { cause });
   try {
     const answer = await fetch(url, {
       signal: AbortSignal.any([signal, AbortSignal.timeout(FETCH_WAIT_MS)]),

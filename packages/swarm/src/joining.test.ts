@@ -1,9 +1,10 @@
 import { mkdtemp, readFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Happening } from '@drayage/core';
 import { expect, test, vi } from 'vitest';
-import { startTestNode, testKey } from './fake-swarm.ts';
+import { everybodyHere, startTestNode, testKey } from './fake-swarm.ts';
 import { parseJoinTarget, type Resolver } from './join.ts';
 import { startJoining } from './joining.ts';
 import type { SwarmKey } from './key.ts';
@@ -22,7 +23,10 @@ async function member(key: SwarmKey, targets: readonly string[], remembered?: st
     targets: targets.map(parseJoinTarget),
     resolver: nobody,
     file: remembered ?? (await file()),
+    presence: everybodyHere,
     report: (one) => void happenings.push(one),
+    now: Date.now,
+    random: Math.random,
   });
   return {
     node,
@@ -60,16 +64,40 @@ test('a member finds the swarm again by those it knew, with no target at all', a
   await meets(again.node, first.node);
 });
 
-test('a target that refuses or does not exist is told by its name, and tried again', async () => {
+test('a member that is connected but was not taken in is taken in later', async () => {
+  const key = testKey();
+  await using first = await member(key, []);
+  await using second = await member(key, [addressOf(first.node)]);
+  await meets(second.node, first.node);
+  const routing = routingOf(second.node);
+  await vi.waitFor(() => expect(routing.size()).toBe(1), 10_000);
+  await routing.forget(first.node.peerId);
+  expect(routing.size()).toBe(0);
+  await vi.waitFor(() => expect(routing.size()).toBe(1), 15_000);
+});
+
+test('a target that refuses or does not exist is told by its name once, and tried again', async () => {
   await using first = await member(testKey(), []);
   const address = addressOf(first.node);
-  await using stranger = await member(testKey(), [address, 'dns:nobody.example']);
-  const told = (words: string) =>
-    vi.waitFor(() => {
-      const problems = stranger.happenings.map((one) => (one.kind === 'error' ? one.problem : ''));
-      expect(problems.filter((problem) => problem.includes(words)).length).toBeGreaterThan(1);
-    }, 15_000);
-  await told(`/tcp/${address.split(':')[1]} refused us or is away`);
-  await told('no member is found by the name nobody.example');
+  let tries = 0;
+  await using deaf = await serve((socket) => {
+    tries++;
+    socket.destroy();
+  });
+  await using stranger = await member(testKey(), [address, `127.0.0.1:${deaf.port}`, 'dns:nobody.example']);
+  await vi.waitFor(() => expect(tries).toBeGreaterThan(1), 15_000);
+  const problems = stranger.happenings.map((one) => (one.kind === 'error' ? one.problem : ''));
+  const told = (words: string) => problems.filter((problem) => problem.includes(words));
+  expect(told(`/tcp/${address.split(':')[1]} refused us or is away`)).toHaveLength(1);
+  expect(told('no member is found by the name nobody.example')).toHaveLength(1);
   expect(first.node.getConnections()).toEqual([]);
 });
+
+async function serve(answer: (socket: Socket) => void) {
+  const server = createServer(answer);
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => void (await new Promise((done) => server.close(done))),
+  };
+}

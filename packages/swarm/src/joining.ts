@@ -1,34 +1,51 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
 import { describe, type Report } from '@drayage/core';
+import { isPeerId, type PeerId } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { findMembers, type HostPort, type JoinTarget, type Resolver } from './join.ts';
+import { type LocalSearch, searchLocally } from './mdns.ts';
 import { multiaddrOf, type SwarmNode } from './node.ts';
+import type { Presence } from './presence.ts';
+import { openRemembered, type Remembered } from './remembered.ts';
 import type { Routing } from './routing.ts';
+import { sparingly } from './sparing.ts';
 
-/** With nobody connected it is tried often, else now and then: targets may name members that came later. */
-const LONELY_EVERY_MS = 2000;
-const CONTENT_EVERY_MS = 60_000;
+export interface JoiningTimes {
+  /** With nobody connected, and while getting to know the others. */
+  readonly lonelyEveryMs: number;
+  /** Afterwards: members that are away are dialled again, and targets that are not connected. */
+  readonly contentEveryMs: number;
+  /** Names and lists are asked again while all is well: they may name members that came later. */
+  readonly resolveEveryMs: number;
+}
+
+const TIMES: JoiningTimes = { lonelyEveryMs: 2000, contentEveryMs: 10_000, resolveEveryMs: 60_000 };
 /** Rounds in quick succession after the first meeting: others may be joining at the same moment. */
 const SETTLING_ROUNDS = 5;
 const DIAL_WAIT_MS = 5000;
 const DIALS_AT_ONCE = 8;
 /** Members dialled each round; through them the others are known. */
 const DIALS_PER_ROUND_MAX = 32;
+/** Of those that are away, at random: some of them are gone for good. */
+const AWAY_PER_ROUND_MAX = 8;
+const ADDRESSES_PER_MEMBER_MAX = 8;
 const REFRESH_WAIT_MS = 10_000;
-const REMEMBERED_MAX = 256;
-const FILE_CHARS_MAX = 256 * 1024;
 
 export interface JoiningParts {
   readonly node: SwarmNode;
   readonly routing: Routing;
+  readonly presence: Pick<Presence, 'away'>;
   readonly targets: readonly JoinTarget[];
   readonly resolver: Resolver;
   /** Where members are remembered from one run to the next. */
   readonly file: string;
   readonly report: Report;
+  readonly now: () => number;
+  /** Between 0 and 1. */
+  readonly random: () => number;
+  readonly times?: JoiningTimes;
 }
 
-/** Finds members and stays with them until disposed. */
+/** Finds members, stays with them, and returns to those that were lost, until disposed. */
 export function startJoining(parts: JoiningParts): AsyncDisposable {
   const stop = new AbortController();
   const done = joinOn(parts, stop.signal);
@@ -40,49 +57,88 @@ export function startJoining(parts: JoiningParts): AsyncDisposable {
   };
 }
 
+interface Joining extends JoiningParts {
+  readonly tell: (subject: string, problem: string) => void;
+  readonly remembered: Remembered;
+  readonly local: LocalSearch | undefined;
+  /** When the targets were asked last, and what they said. */
+  readonly answered: { at: number; addresses: readonly Multiaddr[] };
+}
+
 async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
-  const { node, report } = parts;
+  const { node, presence, report, now, times = TIMES } = parts;
+  await using local = parts.targets.some(({ kind }) => kind === 'mdns') ? await searchLocally(node) : undefined;
+  const isNews = sparingly(now);
+  const tell = (subject: string, problem: string) => {
+    if (!signal.aborted && isNews(subject)) report({ kind: 'error', where: 'joining', problem });
+  };
+  const remembered = await openRemembered(parts.file);
+  const joining: Joining = { ...parts, tell, remembered, local, answered: { at: 0, addresses: [] } };
   let settling = SETTLING_ROUNDS;
+  let isNew = false;
   while (!signal.aborted) {
+    const startedAt = now();
     try {
-      const isNew = await joinOnce(parts, signal);
-      if (isNew) settling = SETTLING_ROUNDS;
+      // Who came back leads to the others that were away with it.
+      isNew = await joinOnce(joining, isNew ? DIALS_PER_ROUND_MAX : AWAY_PER_ROUND_MAX, signal);
+      const hasGrown = await adopt(parts, signal);
+      if (isNew || hasGrown) settling = SETTLING_ROUNDS;
       else if (settling > 0 && node.getConnections().length > 0) settling--;
       if (isNew || settling > 0) await getToKnow(parts, signal);
-      await remember(parts.file, node);
+      await remembered.update(node);
     } catch (error) {
-      if (!signal.aborted) report({ kind: 'error', where: 'joining', problem: describe(error) });
+      tell('round', describe(error));
     }
     const isContent = settling === 0 && node.getConnections().length > 0;
-    await pause(isContent ? CONTENT_EVERY_MS : LONELY_EVERY_MS, signal);
+    const isReturning = isNew && presence.away().length > 0;
+    const everyMs = isContent && !isReturning ? times.contentEveryMs : times.lonelyEveryMs;
+    await pause(Math.max(startedAt + everyMs - now(), everyMs / 4), signal);
   }
 }
 
 /** One round over all targets, and whether it met anyone. A target that fails is told and does not stop the others. */
-async function joinOnce(
-  { node, targets, resolver, file, report }: JoiningParts,
-  signal: AbortSignal,
-): Promise<boolean> {
+async function joinOnce(joining: Joining, awayMax: number, signal: AbortSignal): Promise<boolean> {
+  const { node, presence, remembered, local, random } = joining;
+  const mixed = <Item>(items: readonly Item[]) => items.toSorted(() => random() - 0.5);
+  const isAlone = node.getConnections().length === 0;
+  const recalled = isAlone ? mixed(remembered.addresses()) : [];
+  const addresses = [...(await askTargets(joining, isAlone, signal)), ...recalled];
+  const strangers = addresses.filter((address) => !isOurs(node, address) && !isConnected(node, address));
+  const heard = (local?.found() ?? []).filter(({ id }) => node.getConnections(id).length === 0);
+  const near = heard.map(({ multiaddrs }) => multiaddrs.slice(0, ADDRESSES_PER_MEMBER_MAX));
+  const away = mixed(presence.away()).slice(0, awayMax);
+  const next = [...[...strangers, ...near].slice(0, DIALS_PER_ROUND_MAX), ...away].values();
+  let met = 0;
+  const dialer = async () => {
+    for (const whom of next) if (await meet(joining, whom, signal)) met++;
+  };
+  await Promise.all(Array.from({ length: DIALS_AT_ONCE }, dialer));
+  return met > 0;
+}
+
+/** Addresses cost nothing to look at; names and lists are asked now and then, and when somebody is missing. */
+async function askTargets(joining: Joining, isAlone: boolean, signal: AbortSignal): Promise<readonly Multiaddr[]> {
+  const { targets, resolver, presence, answered, tell, now, times = TIMES } = joining;
+  const isMissing = isAlone || presence.away().length > 0;
+  if (!isMissing && now() - answered.at < times.resolveEveryMs) return answered.addresses;
   const found = await Promise.all(
     targets.map((target) =>
       findMembers(target, resolver, signal).catch((error: unknown) => {
-        if (!signal.aborted) report({ kind: 'error', where: 'joining', problem: describe(error) });
+        tell(describe(error), describe(error));
         return [];
       }),
     ),
   );
-  const isAlone = node.getConnections().length === 0;
-  const addresses = [...found.flat().map(addressOf), ...(isAlone ? await recall(file) : [])];
-  const next = addresses
-    .filter((address) => !isOurs(node, address))
-    .slice(0, DIALS_PER_ROUND_MAX)
-    .values();
-  let met = 0;
-  const dialer = async () => {
-    for (const address of next) if (await meet(node, address, report, signal)) met++;
-  };
-  await Promise.all(Array.from({ length: DIALS_AT_ONCE }, dialer));
-  return met > 0;
+  answered.at = now();
+  answered.addresses = found.flat().map(addressOf);
+  return answered.addresses;
+}
+
+/** Whether members became known that were only connected. */
+async function adopt({ routing }: JoiningParts, signal: AbortSignal): Promise<boolean> {
+  const before = routing.size();
+  await routing.adopt(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
+  return routing.size() > before;
 }
 
 async function getToKnow({ node, routing }: JoiningParts, signal: AbortSignal): Promise<void> {
@@ -90,17 +146,18 @@ async function getToKnow({ node, routing }: JoiningParts, signal: AbortSignal): 
     await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
 }
 
-/** Whether a member that was not connected is now. */
-async function meet(node: SwarmNode, address: Multiaddr, report: Report, signal: AbortSignal): Promise<boolean> {
-  const isKnown = node.getConnections().some(({ remoteAddr }) => remoteAddr.toString().startsWith(address.toString()));
-  if (isKnown) return false;
+async function meet(
+  { node, tell }: Joining,
+  whom: Multiaddr | Multiaddr[] | PeerId,
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    await node.dial(address, { signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_WAIT_MS)]) });
+    await node.dial(whom, { signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_WAIT_MS)]) });
     return true;
   } catch (error) {
-    // Told because a wrong key looks like this from outside.
-    if (!signal.aborted)
-      report({ kind: 'error', where: 'joining', problem: `${address} refused us or is away: ${describe(error)}` });
+    // Told because a wrong key looks like this from outside. Members that are away are told of as one.
+    const subject = isPeerId(whom) ? 'away' : whom.toString();
+    tell(subject, `${whom} refused us or is away: ${describe(error)}`);
     return false;
   }
 }
@@ -109,33 +166,12 @@ function addressOf({ host, port }: HostPort): Multiaddr {
   return multiaddr(multiaddrOf(host, port));
 }
 
+function isConnected(node: SwarmNode, address: Multiaddr): boolean {
+  return node.getConnections().some(({ remoteAddr }) => remoteAddr.toString().startsWith(`${address}/`));
+}
+
 function isOurs(node: SwarmNode, address: Multiaddr): boolean {
-  return node.getMultiaddrs().some((own) => own.toString().startsWith(address.toString()));
-}
-
-/** The members of the last run. A file that cannot be read costs only their memory. */
-async function recall(file: string): Promise<readonly Multiaddr[]> {
-  const text = await readFile(file, 'utf8').catch(() => '');
-  return text
-    .slice(0, FILE_CHARS_MAX)
-    .split('\n')
-    .slice(0, REMEMBERED_MAX)
-    .flatMap((line) => {
-      try {
-        return line === '' ? [] : [multiaddr(line)];
-      } catch {
-        return [];
-      }
-    });
-}
-
-/** Only where we dialled ourselves: the address of one who called us is not where it listens. */
-async function remember(file: string, node: SwarmNode): Promise<void> {
-  const dialled = node.getConnections().filter(({ direction }) => direction === 'outbound');
-  const lines = dialled.map(({ remoteAddr }) => remoteAddr.toString());
-  if (lines.length === 0) return;
-  await writeFile(`${file}.new`, `${lines.slice(0, REMEMBERED_MAX).join('\n')}\n`, { mode: 0o600 });
-  await rename(`${file}.new`, file);
+  return node.getMultiaddrs().some((own) => own.toString().startsWith(`${address}/`));
 }
 
 function pause(waitMs: number, signal: AbortSignal): Promise<void> {

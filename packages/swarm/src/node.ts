@@ -4,7 +4,7 @@ import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionEncrypter, Ed25519PrivateKey, Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
 import { type Ping, ping } from '@libp2p/ping';
-import { tcp } from '@libp2p/tcp';
+import { type TCPOptions, tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { createLibp2p } from 'libp2p';
 import type { SwarmKey } from './key.ts';
@@ -17,8 +17,19 @@ const PENDING_CONNECTIONS_MAX = 256;
 /** Several members may stand behind one address; the library's 5 a second shuts them out. */
 const CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX = 1000;
 const DIAL_WAIT_MS = 5000;
-const PING_EVERY_MS = 30_000;
+/** The kernel asks a silent connection this often, and ends it after ten seconds without an answer: at no cost to us, and however busy we are. */
+const TCP_KEEPALIVE_MS = 2000;
+/** Once, for the round trip time; `presence` looks after who is alive. */
+const YAMUX_PING_EVERY_MS = 3600 * 1000;
 const DAY_MS = 24 * 3600 * 1000;
+
+const TCP: TCPOptions = {
+  dialOpts: { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
+  listenOpts: { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
+  // A quiet member is a member.
+  inboundSocketInactivityTimeout: 0,
+  outboundSocketInactivityTimeout: 0,
+};
 
 export interface NodeParts {
   readonly identity: Ed25519PrivateKey;
@@ -42,17 +53,22 @@ export async function startNode({ identity, keys, listen, advertise }: NodeParts
         listen: listen.map(({ host, port }) => multiaddrOf(host, port)),
         ...(advertise !== undefined && { announce: listen.map(({ port }) => multiaddrOf(advertise, port)) }),
       },
-      transports: [tcp()],
+      transports: [tcp(TCP)],
       connectionEncrypters: keys.map(memberNoise),
-      streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX } })],
+      streamMuxers: [
+        yamux({
+          keepAliveInterval: YAMUX_PING_EVERY_MS,
+          streamOptions: { maxStreamWindowSize: STREAM_WINDOW_BYTES_MAX },
+        }),
+      ],
       connectionManager: {
         maxConnections: CONNECTIONS_MAX,
         maxIncomingPendingConnections: PENDING_CONNECTIONS_MAX,
         inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX,
         dialTimeout: DIAL_WAIT_MS,
       },
-      // A busy link is no dead one: the monitor may note, not hang up.
-      connectionMonitor: { pingInterval: PING_EVERY_MS, abortConnectionOnPingFailure: false, protocolPrefix: PREFIX },
+      // It hangs up on a busy member, and asks each connection at a millisecond of CPU.
+      connectionMonitor: { enabled: false },
       peerStore: { maxAddressAge: DAY_MS, maxPeerAge: 2 * DAY_MS },
       services: {
         identify: identify({ protocolPrefix: PREFIX }),

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { Digest } from '@drayage/core';
 import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -9,54 +9,103 @@ import type { SwarmNode } from './node.ts';
 export interface Routing {
   /** The nearest members to the digest's key, ourselves included, the nearest first. */
   nearest(digest: Digest, count: number): readonly string[];
-  /** Gets to know the members near us, through those known already. Wanted after each joining. */
+  /** Gets to know the members near us and some others, through those known already. Wanted after each joining. */
   refresh(signal: AbortSignal): Promise<void>;
+  /** Takes in connected members that are not known: meeting them may have failed while one of us was busy. */
+  adopt(signal: AbortSignal): Promise<void>;
   /** How many members are known. */
   size(): number;
   /** Whether the first lies nearer to the digest's key than the second. */
   isNearer(digest: Digest, one: string, other: string): boolean;
+  /** The member is gone: until it is met again, it is near nothing. */
+  forget(member: PeerId): Promise<void>;
+  /** Calls back with each member that is known from now on, until disposed. */
+  watch(met: (member: string) => void): Disposable;
 }
 
 /** The part of kad-dht that its type leaves out. */
-interface RoutingTable {
+interface RoutingTable extends EventTarget {
   readonly size: number;
   closestPeers(key: Uint8Array, options: { readonly count: number }): PeerId[];
+  add(member: PeerId, options: { readonly signal: AbortSignal }): Promise<void>;
+  remove(member: PeerId): Promise<void>;
+}
+
+/** Where a member stands among the keys. */
+interface Place {
+  readonly member: string;
+  readonly key: Buffer;
+  /** The first bits of the key: they tell nearly all members apart. */
+  readonly head: number;
 }
 
 const KEYS_KEPT_MAX = 8192;
+const KEY_BYTES = 32;
+/** As in `node`. */
+const BUCKET_MEMBERS = 20;
+const KEYS_ELSEWHERE = 4;
+/** At once: in a very large swarm there is no room for all. */
+const ADOPTED_MAX = 16;
+const TABLE_MEMBERS_MAX = 10_000;
 
 export function routingOf(node: SwarmNode): Routing {
   // There at run time; the published type does not name it.
   const { routingTable } = node.services.dht as unknown as { readonly routingTable: RoutingTable };
-  const self = node.peerId.toString();
-  const places = new Map<string, Buffer>();
+  const places = new Map<string, Place>();
+  const known = new Map<string, Place>();
 
-  /** Where a member stands among the keys: Kademlia hashes the bytes of its id. */
-  function placeOf(member: string): Buffer {
-    const known = places.get(member);
-    if (known) return known;
-    const place = sha256(peerIdFromString(member).toMultihash().bytes);
+  function placeOf(member: string): Place {
+    const place = places.get(member) ?? toPlace(member);
     if (places.size >= KEYS_KEPT_MAX) places.clear();
     places.set(member, place);
     return place;
   }
 
-  function isNearer(digest: Digest, one: string, other: string): boolean {
-    return compareDistance(keyOf(digest), placeOf(one), placeOf(other)) < 0;
+  const watchers = new Set<(member: string) => void>();
+  function add(member: string): void {
+    if (known.has(member)) return;
+    known.set(member, placeOf(member));
+    for (const watcher of watchers) watcher(member);
   }
 
+  for (const member of routingTable.closestPeers(Buffer.alloc(KEY_BYTES), { count: TABLE_MEMBERS_MAX }))
+    add(member.toString());
+  add(node.peerId.toString());
+  routingTable.addEventListener('peer:add', (event) => add(memberOf(event)));
+  routingTable.addEventListener('peer:remove', (event) => void known.delete(memberOf(event)));
+  // Kademlia takes its time with a member that we already speak to, and every member has its tables.
+  node.addEventListener('peer:identify', ({ detail }) => add(detail.peerId.toString()));
+
   return {
-    isNearer,
-    size: () => routingTable.size,
-    refresh: (signal) =>
-      pipe(node.services.dht.getClosestPeers(node.peerId.toMultihash().bytes, { signal }), readToEnd),
-    nearest(digest, count) {
-      const key = keyOf(digest);
-      const known = routingTable.closestPeers(key, { count }).map(String);
-      const all = [...new Set([...known, self])];
-      return all.sort((one, other) => compareDistance(key, placeOf(one), placeOf(other))).slice(0, count);
+    size: () => known.size - 1,
+    async refresh(signal) {
+      // One question shows as many members as a bucket holds. In a larger swarm, homes have to be known elsewhere too.
+      const elsewhere = routingTable.size < BUCKET_MEMBERS ? 0 : KEYS_ELSEWHERE;
+      const keys = [
+        node.peerId.toMultihash().bytes,
+        ...Array.from({ length: elsewhere }, () => randomBytes(KEY_BYTES)),
+      ];
+      for (const key of keys) await pipe(node.services.dht.getClosestPeers(key, { signal }), readToEnd);
+    },
+    async adopt(signal) {
+      const unknown = node.getPeers().filter((member) => !known.has(member.toString()));
+      await Promise.all(unknown.slice(0, ADOPTED_MAX).map((member) => routingTable.add(member, { signal })));
+    },
+    nearest: (digest, count) => nearestOf(known.values(), keyOf(digest), count),
+    isNearer: (digest, one, other) => compareDistance(keyOf(digest), placeOf(one).key, placeOf(other).key) < 0,
+    forget(member) {
+      known.delete(member.toString());
+      return routingTable.remove(member);
+    },
+    watch(met) {
+      watchers.add(met);
+      return { [Symbol.dispose]: () => void watchers.delete(met) };
     },
   };
+}
+
+function memberOf(event: Event): string {
+  return (event as CustomEvent<PeerId>).detail.toString();
 }
 
 /** Whoever answers a query is kept in the routing table; the answers themselves are not needed. */
@@ -64,9 +113,34 @@ async function readToEnd(events: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of events);
 }
 
+/** Kademlia hashes the bytes of a member's id. */
+function toPlace(member: string): Place {
+  const key = sha256(peerIdFromString(member).toMultihash().bytes);
+  return { member, key, head: key.readUInt32BE() };
+}
+
 /** Kademlia's key of a digest. */
 function keyOf(digest: Digest): Buffer {
   return sha256(Buffer.from(digest));
+}
+
+/** One look at each member: thousands of blobs are announced at once, and kad-dht's own search is a hundred times slower. */
+function nearestOf(places: Iterable<Place>, key: Buffer, count: number): readonly string[] {
+  const head = key.readUInt32BE();
+  const nearest: Place[] = [];
+  for (const place of places) {
+    let at = nearest.length;
+    while (at > 0 && isBefore(place, nearest[at - 1] as Place)) at--;
+    if (at >= count) continue;
+    nearest.splice(at, 0, place);
+    if (nearest.length > count) nearest.pop();
+  }
+  return nearest.map(({ member }) => member);
+
+  function isBefore(one: Place, other: Place): boolean {
+    const difference = ((one.head ^ head) >>> 0) - ((other.head ^ head) >>> 0);
+    return (difference === 0 ? compareDistance(key, one.key, other.key) : difference) < 0;
+  }
 }
 
 /** Below zero when `one` is nearer to the key by XOR, above when `other` is. */

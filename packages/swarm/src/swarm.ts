@@ -1,16 +1,19 @@
 import { join } from 'node:path';
-import { type BlobStore, Failure, type Fill, type Report, rateOf } from '@drayage/core';
+import { type BlobStore, type Digest, Failure, type Fill, type Report, rateOf } from '@drayage/core';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
 import { formatHostPort, reachableAt } from './addresses.ts';
+import { startAnnouncer } from './announcer.ts';
 import type { Contact } from './contact.ts';
 import { type Control, startControl } from './control.ts';
 import { openDirectory } from './directory.ts';
+import { askHolders } from './fill/ask-holders.ts';
 import { openExchange } from './fill/exchange.ts';
 import { swarmFill } from './fill/fill.ts';
 import { keepMarks } from './fill/marks.ts';
 import { type Mesh, type MeshParts, openMesh } from './fill/mesh.ts';
-import { fetchSmall, smallAnswerer } from './fill/small.ts';
+import { smallAnswerer } from './fill/small.ts';
+import { vouchAnswerer } from './fill/vouch.ts';
 import { loadIdentity } from './identity.ts';
 import { type HostPort, type JoinTarget, systemResolver } from './join.ts';
 import { startJoining } from './joining.ts';
@@ -21,6 +24,7 @@ import { listenForLinks } from './link/listen.ts';
 import { LINK_LIMITS } from './link/types.ts';
 import { listMembers } from './member-list.ts';
 import { type SwarmNode, startNode } from './node.ts';
+import { watchPresence } from './presence.ts';
 import { routingOf } from './routing.ts';
 import type { Swarm } from './types.ts';
 
@@ -37,6 +41,10 @@ export interface SwarmParts {
   readonly uploadRate: number | undefined;
   readonly downloadRate: number | undefined;
   readonly store: BlobStore;
+  /** What this host may vouch for: that it proved the repository public at its origin, and saw the blob in it. */
+  readonly isProven: (repository: string, digest: Digest) => boolean;
+  /** Every blob that others may come for. */
+  readonly held: () => readonly Digest[];
   readonly originFill: Fill;
   readonly report: Report;
 }
@@ -65,43 +73,27 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const links = await listenOn(parts.linkListen, mesh, stack);
   const self: Contact = { member, zone: parts.zone, links: reachableAt(links, parts.advertise) };
 
-  const directory = openDirectory({
-    self,
-    routing,
-    control: () => control,
-    report,
-    now: Date.now,
-    random: Math.random,
-  });
+  const shared = { node, routing, report, now: Date.now, random: Math.random };
+  const presence = stack.use(watchPresence(shared));
+  const directory = openDirectory({ ...shared, self, presence, control: () => control });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
-  const answerers = { ...directory.answerers, ...exchange.answerers, small: smallAnswerer(store) };
-  const control: Control = stack.use(await startControl({ node, answerers, report, now: Date.now }));
+  const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
+  const answerers = { ...directory.answerers, ...exchange.answerers, ...own };
+  const control: Control = stack.use(await startControl({ ...shared, presence, answerers }));
   stack.use(exchange);
-  stack.use(
-    startJoining({
-      node,
-      routing,
-      targets: parts.join,
-      resolver: systemResolver,
-      file: join(folder, 'members'),
-      report,
-    }),
-  );
+  const announcer = stack.use(startAnnouncer({ ...shared, directory, held: parts.held, watch: presence.watch }));
+  const file = join(folder, 'members');
+  stack.use(startJoining({ ...shared, presence, targets: parts.join, resolver: systemResolver, file }));
 
-  const stop = new AbortController();
-  stack.defer(() => stop.abort(new Error('the agent is stopping')));
   const isAlone = () => routing.size() === 0;
   const running = stack.move();
   return {
     member,
     addresses: addressesOf(node, self),
     fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
-    async fetchSmall(digest, signal) {
-      if (isAlone()) return undefined;
-      return await fetchSmall(digest, await directory.find(digest, signal), control, signal);
-    },
-    announce: (digest) => void directory.announce([digest], stop.signal).catch(() => undefined),
-    withdraw: (digest) => void directory.withdraw([digest], stop.signal).catch(() => undefined),
+    ...askHolders({ isAlone, isBarred: marks.isBarred, directory, control }),
+    announce: announcer.announce,
+    withdraw: announcer.withdraw,
     members: () =>
       listMembers({ mesh, marks, contactOf: exchange.roll.contactOf, connected: node.getPeers().map(String) }),
     explain: exchange.stories.of,

@@ -13,7 +13,7 @@ const PRIVATE_LEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 const PUBLIC_LEAD = Buffer.from('302a300506032b6570032100', 'hex');
 
 /** A member's word for what a piece is, as it travels. */
-export interface Attested {
+interface Attested {
   readonly hash: string;
   readonly author: string;
 }

@@ -21,6 +21,9 @@ export interface Carrier extends AsyncDisposable {
   asked(tell: () => void): boolean;
 }
 
+/** Members that homes named as nearer to the blob: a swarm that is known in part is found within a few hops. */
+const HEARD_MAX = 8;
+
 type Acts = { readonly [K in MemberDecision['kind']]: (decision: Extract<MemberDecision, { kind: K }>) => void };
 
 /** The parts that acts work with. */
@@ -207,14 +210,39 @@ function fetch(inside: Inside, tools: Tools, run: Run): void {
 
 type HomeKind = 'report' | 'landed' | 'answer' | 'give back';
 
-function homeActs({ shared, digest, plan, filling, step }: Inside, tools: Tools): Pick<Acts, HomeKind> {
+function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
+  const { shared, digest, plan, filling, step } = inside;
   const { line, roll } = shared;
+  const heard = new Set<string>();
+  let isLooking = false;
+
+  /** A home may only have been busy, or have come lately: two homes at a time send members to the origin twice. */
+  async function lookForFirst(home: MemberId): Promise<void> {
+    const homes = inside.homes([...heard]);
+    const [first] = homes;
+    if (first === undefined || first === home || isLooking) return;
+    isLooking = true;
+    if (await line.isThere(first)) {
+      filling?.story.note(`turns to home ${roll.memberOf(first) ?? 'unknown'}`);
+      step({ kind: 'homes', homes });
+    }
+    isLooking = false;
+  }
+
   return {
     report({ home, report }) {
       filling?.story.home(roll.memberOf(home));
+      void lookForFirst(home);
       line.report(home, { digest, size: plan.size, report }).then(
-        (answer) => step({ kind: 'answered', home, answer }),
-        () => step({ kind: 'home lost', home }),
+        ({ nearer, ...answer }) => {
+          step({ kind: 'answered', home, answer });
+          for (const member of nearer) if (heard.size < HEARD_MAX) heard.add(member);
+          if (nearer.length > 0) void lookForFirst(home);
+        },
+        () => {
+          filling?.story.note(`home ${roll.memberOf(home) ?? 'unknown'} does not answer`);
+          step({ kind: 'home lost', home });
+        },
       );
     },
     landed: ({ home, piece }) => line.landed(home, { digest, size: plan.size }, piece),

@@ -28,6 +28,8 @@ const IDLE_TICK_MS = 5000;
 
 export interface DeskParts {
   readonly roll: Roll;
+  /** Members that are nearer to the blob than we are, but for the one who asks. */
+  readonly nearerTo: (digest: Digest, asker: string) => readonly string[];
   /** Members that are on record as holding a blob. */
   readonly holdersOf: (digest: Digest) => Promise<readonly Contact[]>;
   /** What a home says to a member; a question is answered by whether bytes come. Rejects when the member cannot be told. */
@@ -83,7 +85,8 @@ export function openDesk(parts: DeskParts): Desk {
         const { contact, report: said, ...about } = decodeReport(member, body);
         const { members, reportEveryMs } = await report(roll.note(contact), about, said);
         const names = members.map((id) => roll.memberOf(id)).filter((name) => name !== undefined);
-        return { members: names.map((name) => roll.contactOf(name)).filter(Boolean), reportEveryMs };
+        const contacts = names.map((name) => roll.contactOf(name)).filter(Boolean);
+        return { members: contacts, reportEveryMs, nearer: parts.nearerTo(about.digest, member) };
       },
       landed(member, body) {
         const about = decodeAbout(body);

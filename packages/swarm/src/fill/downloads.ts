@@ -51,6 +51,7 @@ interface Arrival {
   readonly id: MemberId;
   readonly piece: number;
   readonly bytes: Buffer;
+  arrivedBytes: number;
   heardAt: number;
 }
 
@@ -59,8 +60,15 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
   const arrivals = new Map<string, Arrival>();
   const keyOf = (id: MemberId, piece: number) => `${id}/${piece}`;
 
+  /** What came is told once per piece: every sixteen kilobytes would cost more than the news is worth. */
+  function take(arrival: Arrival): void {
+    arrivals.delete(keyOf(arrival.id, arrival.piece));
+    if (arrival.arrivedBytes > 0) parts.arrived(arrival.arrivedBytes);
+  }
+
   function end(arrival: Arrival): void {
-    if (arrivals.delete(keyOf(arrival.id, arrival.piece))) buffers.give(arrival.bytes);
+    take(arrival);
+    buffers.give(arrival.bytes);
   }
 
   function drop(test: (arrival: Arrival) => boolean): void {
@@ -73,7 +81,7 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
       const length = stop - start;
       const bytes = buffers.take(length);
       if (bytes && link.want({ channel: own, piece, length, inFlight })) {
-        arrivals.set(keyOf(id, piece), { id, piece, bytes, heardAt: now() });
+        arrivals.set(keyOf(id, piece), { id, piece, bytes, arrivedBytes: 0, heardAt: now() });
         return;
       }
       if (bytes) buffers.give(bytes);
@@ -88,11 +96,10 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
     },
     arrived(neighbour, { piece, offset, bytes, attestation, isLast }) {
       const arrival = arrivals.get(keyOf(neighbour.id, piece));
-      parts.arrived(bytes.length);
       if (!arrival) return;
-      bytes.copy(arrival.bytes, offset);
+      arrival.arrivedBytes += bytes.copy(arrival.bytes, offset);
       if (isLast) {
-        arrivals.delete(keyOf(neighbour.id, piece));
+        take(arrival);
         return judge(parts, neighbour.member, arrival, attestation);
       }
       if (now() - arrival.heardAt < HEARD_EVERY_MS) return;

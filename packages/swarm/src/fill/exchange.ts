@@ -59,6 +59,7 @@ export function openExchange(given: ExchangeParts): Exchange {
     ...{ roll, report, now, random: Math.random },
     tell: line.tell,
     holdersOf: (digest) => holdersOf(directory, self, digest),
+    nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
   const buffers = pieceBuffers();
   const shared: Shared = {
@@ -78,7 +79,7 @@ export function openExchange(given: ExchangeParts): Exchange {
   };
   const parts = keepParts({
     shared: () => shared,
-    homesOf: (digest) => directory.homes(digest).map((home) => roll.idOf(home)),
+    homesOf: (digest, more = []) => directory.homes(digest, more).map((home) => roll.idOf(home)),
     report,
   });
 

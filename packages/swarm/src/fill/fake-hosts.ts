@@ -165,8 +165,10 @@ function directoryOf({ homes, holders }: FakeSwarm, { member }: Contact): Direct
   const others = (): Contact[] => holders.filter((contact) => contact.member !== member);
   return {
     answerers: {},
-    async announce() {},
-    async withdraw() {},
+    announce: async () => [],
+    withdraw: async () => [],
+    tell: async () => [],
+    nearer: () => [],
     find: async (_digest: Digest) => others(),
     known: others,
     homes: () => homes,

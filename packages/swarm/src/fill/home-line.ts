@@ -1,7 +1,7 @@
 import { Failure, isFailure, planPieces } from '@drayage/core';
 import type { HomeAnswer, MemberId, MemberReport } from '@drayage/exchange';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { type Contact, parseContact } from '../contact.ts';
+import { type Contact, isMember, parseContact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 import type { Desk, HomeWord } from './desk.ts';
 import { type About, decodeAbout, decodeRun, encodeReport } from './home-messages.ts';
@@ -13,9 +13,10 @@ const LANDED_EVERY_MS = 5;
 /** Pieces of one lease that are believed: a home that wants more fetched at once does not know what it does. */
 const LEASE_PIECES_MAX = 64;
 /** The exchange itself is quicker to pass over a home; this only bounds what is waited for. */
-const WAIT_MS = 2000;
+const WAIT_MS = 3000;
 const REPORT_MS_MAX = 60_000;
 const MEMBERS_MAX = 32;
+const NEARER_MAX = 3;
 
 export interface HomeLineParts {
   readonly self: () => Contact;
@@ -26,10 +27,17 @@ export interface HomeLineParts {
   readonly signal: AbortSignal;
 }
 
+/** A home's answer, and the members it knows to be nearer to the blob than itself. */
+interface HomeWithNearer extends HomeAnswer {
+  readonly nearer: readonly string[];
+}
+
 /** What members and homes of a blob say to one another, over the control stream; with ourselves, at once. */
 export interface HomeLine {
   readonly answerers: Readonly<Record<string, Answerer>>;
-  report(home: MemberId, about: About & { readonly report: MemberReport }): Promise<HomeAnswer>;
+  report(home: MemberId, about: About & { readonly report: MemberReport }): Promise<HomeWithNearer>;
+  /** Whether the member answers. */
+  isThere(home: MemberId): Promise<boolean>;
   landed(home: MemberId, about: About, piece: number): void;
   giveBack(home: MemberId, about: About, isRefused: boolean): void;
   /** As a home, to a member. */
@@ -37,20 +45,10 @@ export interface HomeLine {
 }
 
 export function openHomeLine(parts: HomeLineParts): HomeLine {
-  const { self, roll, control, desk, partOf, signal } = parts;
+  const { self, roll, desk, partOf } = parts;
   const landedAt = new Map<string, { readonly home: MemberId; readonly about: About; readonly pieces: number[] }>();
 
-  async function ask(member: MemberId, kind: string, body: object): Promise<unknown> {
-    const name = roll.memberOf(member);
-    if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
-    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
-    try {
-      return await control().ask(peerIdFromString(name), kind, body, late);
-    } catch (error) {
-      if (isFailure(error)) throw error;
-      throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
-    }
-  }
+  const ask = asker(parts);
 
   /** The home finds out by itself when this does not arrive: it asks. */
   const mention = (home: MemberId, kind: string, body: object) => void ask(home, kind, body).catch(() => undefined);
@@ -73,8 +71,12 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
 
   return {
     async report(home, { report, ...about }) {
-      if (home === roll.self) return await desk().report(home, about, report);
+      if (home === roll.self) return { ...(await desk().report(home, about, report)), nearer: [] };
       return decodeAnswer(await ask(home, 'report', encodeReport(about, self(), report)), roll);
+    },
+    async isThere(home) {
+      if (home === roll.self) return true;
+      return await ask(home, 'there', {}).then(Boolean, () => false);
     },
     landed(home, about, piece) {
       if (home === roll.self) return desk().landed(home, about, [piece]);
@@ -95,6 +97,7 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
       return (answer as { readonly hasProgress?: unknown } | null)?.hasProgress === true;
     },
     answerers: {
+      there: () => true,
       lease(member, body) {
         const about = decodeAbout(body);
         const run = decodeRun(body, planPieces(about.size));
@@ -110,13 +113,32 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
   };
 }
 
+function asker({
+  roll,
+  control,
+  signal,
+}: HomeLineParts): (member: MemberId, kind: string, body: object) => Promise<unknown> {
+  return async (member, kind, body) => {
+    const name = roll.memberOf(member);
+    if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
+    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
+    try {
+      return await control().ask(peerIdFromString(name), kind, body, late);
+    } catch (error) {
+      if (isFailure(error)) throw error;
+      throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
+    }
+  };
+}
+
 /** Hints all of it: who is named proves itself on its link. */
-function decodeAnswer(answer: unknown, roll: Roll): HomeAnswer {
-  const { members, reportEveryMs } = (answer ?? {}) as Partial<Record<string, unknown>>;
+function decodeAnswer(answer: unknown, roll: Roll): HomeWithNearer {
+  const { members, reportEveryMs, nearer } = (answer ?? {}) as Partial<Record<string, unknown>>;
   const contacts = (Array.isArray(members) ? members.slice(0, MEMBERS_MAX) : []).map(parseContact);
   const everyMs = typeof reportEveryMs === 'number' && reportEveryMs >= 0 ? reportEveryMs : REPORT_MS_MAX;
   return {
     members: contacts.filter((contact) => contact !== undefined).map((contact) => roll.hear(contact)),
     reportEveryMs: Math.min(everyMs, REPORT_MS_MAX),
+    nearer: (Array.isArray(nearer) ? nearer.slice(0, NEARER_MAX) : []).filter(isMember),
   };
 }

@@ -28,7 +28,7 @@ export interface Listener {
 }
 
 /** The channels of one blob on a link: ours, and the other side's when it has opened one. */
-export interface ChannelPair {
+interface ChannelPair {
   readonly link: Link;
   readonly own: number;
   readonly theirs: number | undefined;

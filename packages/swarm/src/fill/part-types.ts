@@ -38,7 +38,8 @@ export interface PartParts {
   readonly shared: Shared;
   readonly digest: Digest;
   readonly plan: PiecePlan;
-  readonly homes: readonly MemberId[];
+  /** The homes as they are seen now, and with `more` members that were heard of; the first choice first. */
+  readonly homes: (more?: readonly string[]) => readonly MemberId[];
   readonly filling: Filling | undefined;
   /** The piece hashes of a blob that is sealed here. */
   readonly sealed: readonly string[] | undefined;

@@ -10,7 +10,7 @@ const SERVED_MAX = 1024;
 
 export interface PartsParts {
   readonly shared: () => Shared;
-  readonly homesOf: (digest: Digest) => readonly MemberId[];
+  readonly homesOf: (digest: Digest, more?: readonly string[]) => readonly MemberId[];
   readonly report: Report;
 }
 
@@ -33,7 +33,7 @@ export function keepParts({ shared, homesOf }: PartsParts): Parts {
       shared: shared(),
       digest,
       plan: planPieces(size),
-      homes: homesOf(digest),
+      homes: (more) => homesOf(digest, more),
       filling: blob.filling,
       sealed: blob.sealed,
       over() {

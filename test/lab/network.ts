@@ -1,0 +1,119 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { must } from './process.ts';
+
+/** Several hosts on one wire: each a network namespace on a bridge, with links as slow as they are told to be. */
+export interface Network extends AsyncDisposable {
+  /** Puts a new host on the wire. */
+  attach(name: string, address: string, rates: Rates): Promise<Port>;
+  /** Cuts these hosts off from all others. */
+  split(ports: readonly Port[]): Promise<void>;
+  /** Puts every host back on one wire. */
+  heal(): Promise<void>;
+}
+
+/** How fast a host's link is, in Mbit/s; undefined is as fast as the machine. */
+export interface Rates {
+  readonly upMbit?: number | undefined;
+  readonly downMbit?: number | undefined;
+}
+
+/** One host's place on the wire. */
+export interface Port {
+  readonly name: string;
+  readonly address: string;
+  /** What stands before a command to run it on this host. */
+  readonly inside: readonly string[];
+  /** What the host has put on the wire. */
+  sent(): Promise<Traffic>;
+}
+
+/** What went over a link in one direction. */
+export interface Traffic {
+  readonly bytes: number;
+  /** Without the headers of Ethernet, IP and TCP. */
+  readonly payloadBytes: number;
+}
+
+/** Where the tests themselves sit. */
+const TEST_ADDRESS = '10.98.0.1';
+
+const BRIDGE = 'lab0';
+/** Where cut-off hosts go. */
+const OTHER_BRIDGE = 'lab1';
+/**
+ * A frame's headers: Ethernet 14, IPv4 20, TCP 32 with time stamps. The kernel carries up to 64 KiB as one frame, so the
+ * share of the headers depends on the load, and only bytes without them can be held against the size of a blob.
+ */
+const HEADER_BYTES = 66;
+/** The bucket holds ten milliseconds of the rate, and always one of the kernel's largest frames. */
+const BURST_MS = 10;
+const BURST_BYTES_MIN = 80 * 1024;
+const QUEUE_MS = 100;
+const FOLDER = '/run/netns';
+
+/** Makes the wire. Only ever inside the lab's namespace. */
+export async function startNetwork(): Promise<Network> {
+  // Made by the first `ip netns add`, and shared with nobody: /run is the lab's own.
+  mkdirSync(FOLDER, { recursive: true });
+  for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'add', bridge, 'type', 'bridge');
+  await ip('address', 'add', `${TEST_ADDRESS}/24`, 'dev', BRIDGE);
+  for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'set', bridge, 'up');
+  const ports: Port[] = [];
+  return {
+    attach: async (name, address, rates) => {
+      const port = await attach(name, address, rates);
+      ports.push(port);
+      return port;
+    },
+    split: async (apart) => {
+      for (const { name } of apart) await ip('link', 'set', wireEnd(name), 'master', OTHER_BRIDGE);
+    },
+    heal: async () => {
+      for (const { name } of ports) await ip('link', 'set', wireEnd(name), 'master', BRIDGE);
+    },
+    [Symbol.asyncDispose]: async () => {
+      for (const { name } of ports) {
+        await ip('link', 'delete', wireEnd(name));
+        if (existsSync(`${FOLDER}/${name}`)) await ip('netns', 'delete', name);
+      }
+      for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'delete', bridge);
+    },
+  };
+}
+
+async function attach(name: string, address: string, { upMbit, downMbit }: Rates): Promise<Port> {
+  const wire = wireEnd(name);
+  await ip('netns', 'add', name);
+  await ip('link', 'add', wire, 'type', 'veth', 'peer', 'name', 'e0', 'netns', name);
+  await ip('link', 'set', wire, 'master', BRIDGE, 'up');
+  await ip('-n', name, 'link', 'set', 'lo', 'up');
+  await ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'e0');
+  await ip('-n', name, 'link', 'set', 'e0', 'up');
+  if (upMbit !== undefined) await must('tc', ['-n', name, ...shapeOf('e0', upMbit)]);
+  if (downMbit !== undefined) await must('tc', shapeOf(wire, downMbit));
+  return {
+    name,
+    address,
+    inside: ['nsenter', `--net=${FOLDER}/${name}`, '--'],
+    sent: async () => {
+      const [link] = JSON.parse(await ip('-json', '-stats', 'link', 'show', 'dev', wire));
+      const { bytes, packets } = link.stats64.rx;
+      return { bytes, payloadBytes: bytes - packets * HEADER_BYTES };
+    },
+  };
+}
+
+/** The end of a host's link that is plugged into the bridge. */
+function wireEnd(name: string): string {
+  return `w-${name}`;
+}
+
+function shapeOf(device: string, mbit: number): string[] {
+  const burst = Math.max(BURST_BYTES_MIN, (mbit * 1e6 * BURST_MS) / 8000);
+  const bucket = ['tbf', 'rate', `${mbit}mbit`, 'burst', `${Math.round(burst)}`, 'latency', `${QUEUE_MS}ms`];
+  return ['qdisc', 'add', 'dev', device, 'root', ...bucket];
+}
+
+function ip(...args: string[]): Promise<string> {
+  return must('ip', args);
+}

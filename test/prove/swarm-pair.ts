@@ -1,0 +1,51 @@
+import { processorSeconds } from '../bench/nginx.ts';
+import { peakResidentBytesOf } from '../lab/agent.ts';
+import { startHosts } from '../lab/hosts.ts';
+import { MIB } from '../lab/images.ts';
+import type { Proof } from './proof.ts';
+import { inMib, isClean, judge, measure, round } from './swarm-run.ts';
+
+const MEGABYTES_PER_SECOND_MIN = 350;
+const PROCESSOR_SECONDS_PER_GIB_MAX = 5;
+const RESIDENT_BYTES_MAX = 200 * MIB;
+const GIB = 1024 * MIB;
+
+/** From one member to another and on to its client, as fast as the machine goes. */
+export const swarmPair: Proof = {
+  name: 'swarm-pair',
+  title: 'one member has two gibibytes, another pulls them over an unshaped link',
+  needs: ['docker-registry', 'ip'],
+  run: async (folder, isShort) => {
+    await using lab = await startHosts({ folder, hosts: 2 });
+    const image = await lab.origin.pushOne('pair', isShort ? GIB / 2 : 2 * GIB);
+    const [holder, puller] = lab.hosts;
+    if (!holder || !puller) throw new Error('no pair');
+    const filled = await measure({ lab, image, hosts: [holder] });
+    const pids = [holder.agent.pid(), puller.agent.pid()];
+    const before = pids.map(processorSeconds);
+    const run = await measure({ lab, image, hosts: [puller] });
+    const used = pids.map((pid, at) => (processorSeconds(pid) - (before[at] ?? 0)) / (image.bytes / GIB));
+    const peaks = pids.map(peakResidentBytesOf);
+    const speed = image.bytes / 1e6 / run.slowestSeconds;
+    const [holderSeconds = 0, pullerSeconds = 0] = used;
+    const figures = {
+      imageMiB: inMib(image.bytes),
+      originToClientMBPerSecond: Math.round(image.bytes / 1e6 / filled.slowestSeconds),
+      memberToClientMBPerSecond: Math.round(speed),
+      holderCpuSecondsPerGiB: round(holderSeconds),
+      pullerCpuSecondsPerGiB: round(pullerSeconds),
+      holderPeakMiB: inMib(peaks[0] ?? 0),
+      pullerPeakMiB: inMib(peaks[1] ?? 0),
+      egress: round(run.egress, 3),
+    };
+    const promises = {
+      'both pulls succeed': isClean(filled) && isClean(run),
+      // A short run is over before the machine is warm, and what else runs beside it counts for more.
+      [`≥ ${MEGABYTES_PER_SECOND_MIN} MB/s`]: isShort || speed >= MEGABYTES_PER_SECOND_MIN,
+      [`≤ ${PROCESSOR_SECONDS_PER_GIB_MAX} CPU-s per GiB`]:
+        isShort || holderSeconds + pullerSeconds <= PROCESSOR_SECONDS_PER_GIB_MAX,
+      [`≤ ${RESIDENT_BYTES_MAX / MIB} MiB resident`]: Math.max(...peaks) <= RESIDENT_BYTES_MAX,
+    };
+    return judge(figures, promises, [filled, run]);
+  },
+};
