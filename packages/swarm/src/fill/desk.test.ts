@@ -1,14 +1,18 @@
 import { Failure, type Happening, planPieces, sha256 } from '@drayage/core';
 import { emptyBitmap, type MemberId, type MemberReport } from '@drayage/exchange';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Contact } from '../contact.ts';
 import { type Desk, type DeskParts, type HomeWord, openDesk } from './desk.ts';
+import { newIdentity } from './fake-hosts.ts';
 import { openRoll, type Roll } from './roll.ts';
 
 const SIZE = 4 * 262_144;
 const DIGEST = sha256(Buffer.from('a blob'));
 const ABOUT = { digest: DIGEST, size: SIZE };
-const NAMES = ['a', 'b', 'c'].map((letter) => `12D3KooW${letter.repeat(44)}`);
+const NAMES = (await Promise.all([newIdentity(), newIdentity()])).map((identity) =>
+  peerIdFromPrivateKey(identity).toString(),
+);
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -28,6 +32,7 @@ function setScene(changes: Partial<DeskParts> = {}): Scene {
   const desk = openDesk({
     ...{ roll, random: () => 0.5, now: () => performance.now() },
     holdersOf: async () => [],
+    nearerTo: () => [],
     async tell(member, _about, word) {
       told.push({ member, word });
       return true;

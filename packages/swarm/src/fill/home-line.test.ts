@@ -60,7 +60,11 @@ function setScene(answer: (kind: string) => unknown = () => ({})): Scene {
 
 test('a report to ourselves goes nowhere', async () => {
   const { line, roll, asked } = setScene();
-  expect(await line.report(roll.self, { ...ABOUT, report: REPORT })).toEqual({ members: [], reportEveryMs: 1 });
+  expect(await line.report(roll.self, { ...ABOUT, report: REPORT })).toEqual({
+    members: [],
+    reportEveryMs: 1,
+    nearer: [],
+  });
   expect(asked).toEqual([]);
 });
 
