@@ -56,12 +56,30 @@ test('a transfer without bytes for a second is asked for elsewhere', () => {
   expect(member.open.some((bits) => bits !== 0)).toBe(true);
 });
 
-test('a link that stalls three times is put in quarantine', () => {
+test('a link that stalls three times, with nothing delivered in between, is put in quarantine', () => {
   const member = linked(1);
-  for (let count = 0; count < 3; count++) offer(member, 0);
-  const decisions = tickUntil(member, 250, STALL_MS + 250, []);
+  const decisions: MemberDecision[] = [];
+  for (let count = 0; count < 3; count++) {
+    const from = count * (STALL_MS + 500);
+    offer(member, from);
+    offer(member, from);
+    decisions.push(...tickUntil(member, from + 250, from + STALL_MS + 250, []));
+  }
   expect(only(decisions, 'quarantine')).toMatchObject([{ member: 1, why: 'misses' }]);
   expect(only(decisions, 'unlink')).toMatchObject([{ link: 1, why: 'quarantine' }]);
+});
+
+test('what a busy link delivers makes up for what it missed', () => {
+  const member = linked(1);
+  const decisions: MemberDecision[] = [];
+  for (let count = 0; count < 6; count++) {
+    const from = count * (STALL_MS + 500);
+    offer(member, from);
+    decisions.push(...tickUntil(member, from + 250, from + STALL_MS + 250, []));
+    const [request] = only(offer(member, from + STALL_MS + 300), 'request');
+    decisions.push(...happen(member, from + STALL_MS + 400, arrival(1, request?.piece ?? -1)));
+  }
+  expect(only(decisions, 'quarantine')).toEqual([]);
 });
 
 test('a transfer that dribbles is hedged, and the first to arrive ends the race', () => {

@@ -1,4 +1,5 @@
 import { hasPiece, listPieces, removePiece } from './bitmap.ts';
+import { noteGain } from './home-contact.ts';
 import {
   BUSY_HOPELESS_MS,
   BUSY_MS,
@@ -13,12 +14,13 @@ import {
   LATE_MS,
   READER_WAIT_MS,
   STALL_MS,
+  STALLED_MS,
   TICK_MS,
 } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, inFlight, type Link, type Member, type Transfer } from './member-state.ts';
 import { pickPiece } from './picker.ts';
-import { noteMiss } from './standing.ts';
+import { forgive, noteMiss } from './standing.ts';
 import { cancel, endTransfer, findTransfer } from './transfers.ts';
 
 /** Makes use of a slot that a link offers, or says that there is no use for it. */
@@ -40,8 +42,12 @@ function request(member: Member, link: Link, piece: number): void {
 export function noteRefusal(member: Member, transfer: Transfer, why: 'busy' | 'gone'): void {
   const { link, piece } = transfer;
   endTransfer(member, transfer);
-  if (why === 'busy') noteBusy(member, link);
-  else missed(member, link, piece);
+  if (why === 'busy') {
+    noteBusy(member, link);
+    return;
+  }
+  forgetPieceOf(member, link, piece);
+  missed(member, link);
 }
 
 /** No offence, but what it alone claims to have would keep us, and others, from the origin for ever. */
@@ -58,12 +64,11 @@ export function loseFrom(member: Member, link: Link, pieces: readonly number[]):
   for (const piece of pieces) forgetPieceOf(member, link, piece);
   for (const transfer of coming) cancel(member, transfer);
   const [first] = coming;
-  if (first) missed(member, link, first.piece);
+  if (first) missed(member, link);
 }
 
-/** The link claimed the piece, and did not deliver. */
-function missed(member: Member, link: Link, piece: number): void {
-  forgetPieceOf(member, link, piece);
+/** The link claimed a piece, and did not deliver. */
+function missed(member: Member, link: Link): void {
   if (noteMiss(member.standing, link.member, member.now)) leaveAlone(member, link, 'misses');
 }
 
@@ -71,8 +76,10 @@ function missed(member: Member, link: Link, piece: number): void {
 export function learnPace(member: Member, transfer: Transfer): void {
   const took = member.now - transfer.askedAt;
   member.usualMs = member.usualMs === 0 ? took : 0.9 * member.usualMs + 0.1 * took;
-  member.gainedAt = member.now;
+  noteGain(member);
   transfer.link.busySince = undefined;
+  member.origin.isImpatient = false;
+  forgive(member.standing, transfer.link.member);
 }
 
 /** Gives up transfers that have stalled, and asks for late ones elsewhere. */
@@ -87,8 +94,10 @@ export function watchTransfers(member: Member): void {
 }
 
 function giveUp(member: Member, transfer: Transfer): void {
+  const { link } = transfer;
   cancel(member, transfer);
-  missed(member, transfer.link, transfer.piece);
+  link.busyUntil = Math.max(link.busyUntil, member.now + STALLED_MS);
+  missed(member, link);
 }
 
 /** Worth asking elsewhere: for the last few pieces sooner than usual. */

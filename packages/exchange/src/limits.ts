@@ -48,8 +48,10 @@ export const LACK_MS_MAX = 8000;
 export const LACK_FACTOR = 1.5;
 /** The same for what only the reader waits for, while other pieces come in: so many times as long. */
 export const HEAD_LATE_FACTOR = 3;
-/** A member that got nothing for this long, whatever its home says, takes a piece from the origin. */
-export const PATIENCE_MS = 30_000;
+/** A member that no bytes reach for this long, whatever its home says, fetches from the origin until members deliver again. */
+export const PATIENCE_MS = 6000;
+/** The same when bytes come, but no piece. */
+export const PIECE_PATIENCE_MS = 30_000;
 /** Part of the requests that go for the rarest piece of all, wherever the reader is. */
 export const ANYWHERE_SHARE = 0.125;
 /** How long the reader may wait for its next piece before that piece goes before rarer ones. */
@@ -91,10 +93,14 @@ export const GUESTS_MAX = 65_536;
 /** A member that did not report for this long is gone. */
 export const GUEST_SILENT_MS = 120_000;
 
-/** Claims that came to nothing within the time, before a member is left alone for a while. */
+/** Claims that came to nothing within the time, with none kept in between, before a member is left alone for a while. */
 export const MISSES_MAX = 3;
 export const MISSES_WITHIN_MS = 60_000;
-export const MISSES_QUARANTINE_MS = 600_000;
+/** Misses that lie closer together count once. */
+export const MISS_MS = 500;
+export const MISSES_QUARANTINE_MS = 60_000;
+/** A link that stalled is asked last for this long. */
+export const STALLED_MS = 2000;
 /** Quarantine after a proven lie. */
 export const LIE_QUARANTINE_MS = 86_400_000;
 /** Members on record, for misses and for quarantine alike; the oldest is forgotten. */

@@ -76,6 +76,8 @@ export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
   /** How long a piece usually takes, in ms; 0 when unknown. */
   usualMs: number;
   gainedAt: number;
+  /** When bytes last came, from anyone. */
+  heardAt: number;
 
   slots: number;
   readonly uploads: Map<MemberId, number[]>;
@@ -112,6 +114,8 @@ interface OriginWork {
   retryMs: number;
   /** The origin will not have us. */
   isRefused: boolean;
+  /** Members do not deliver: we fetch for ourselves. */
+  isImpatient: boolean;
 }
 
 /** Which pieces are under suspicion after the whole digest failed. */
@@ -179,6 +183,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     transfers: [],
     usualMs: 0,
     gainedAt: now,
+    heardAt: now,
     slots: 0,
     uploads: new Map(),
     uploading: 0,
@@ -200,6 +205,7 @@ export function newMember(parts: MemberParts, now: number): Member {
       retryAt: 0,
       retryMs: ORIGIN_RETRY_MS,
       isRefused: false,
+      isImpatient: false,
     },
     parole: { suspects: [], suspect: undefined, cleared: new Map() },
   };

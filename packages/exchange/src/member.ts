@@ -6,6 +6,7 @@ import { decide, isComplete, type Link, type Member, passTick } from './member-s
 import {
   endLease,
   fetchNext,
+  goOnAlone,
   hasProgress,
   losePatience,
   noteOriginFailure,
@@ -74,8 +75,10 @@ function stepTransfer(member: Member, link: Link, event: TransferEvent): void {
   const transfer = findTransfer(member, link, event.piece);
   // Given up in the meantime.
   if (!transfer) return;
-  if (event.kind === 'heard') transfer.heardAt = member.now;
-  else if (event.kind === 'refused') noteRefusal(member, transfer, event.why);
+  if (event.kind === 'heard') {
+    transfer.heardAt = member.now;
+    member.heardAt = member.now;
+  } else if (event.kind === 'refused') noteRefusal(member, transfer, event.why);
   else if (judgePiece(member, transfer, event)) learnPace(member, transfer);
 }
 
@@ -119,6 +122,7 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
       break;
     case 'origin heard':
       member.origin.heardAt = member.now;
+      member.heardAt = member.now;
       break;
     case 'origin arrived':
       noteOriginPiece(member, event.piece, event.hash);
@@ -172,6 +176,7 @@ function noteOriginPiece(member: Member, piece: number, hash: string): void {
     if (home !== undefined) decide(member, { kind: 'landed', home, piece });
   }
   fetchNext(member);
+  goOnAlone(member);
 }
 
 function noteKept(member: Member, piece: number): void {

@@ -75,13 +75,15 @@ test('a holder that is asked says whether bytes come', () => {
   ]);
 });
 
-test('a member for whom nothing comes takes a piece from the origin in the end', () => {
+test('a member whom nothing reaches fetches for itself in the end, until others deliver again', () => {
   const member = fakeMember(COUNT);
   happen(member, 0, { kind: 'tick' }, { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } });
   const decisions: MemberDecision[] = [];
-  for (let now = 250; now <= PATIENCE_MS + 250; now += 250) {
+  for (let now = 250; now <= 2 * PATIENCE_MS + 250; now += 250) {
     const answer: MemberEvent = { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } };
     decisions.push(...happen(member, now, { kind: 'tick' }, answer));
   }
-  expect(fetches(decisions)).toEqual([{ start: 0, end: 1 }]);
+  expect(fetches(decisions)).toEqual([{ start: 0, end: 8 }]);
+  const later = Array.from({ length: 8 }, (_, piece) => arrive(member, 2 * PATIENCE_MS + 300 + piece, piece)).flat();
+  expect(fetches(later)).toEqual([{ start: 8, end: 16 }]);
 });

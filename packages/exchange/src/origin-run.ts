@@ -1,5 +1,12 @@
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
-import { LEASE_PIECES_MAX, LEASE_QUIET_MS, ORIGIN_RETRY_MS, ORIGIN_RETRY_MS_MAX, PATIENCE_MS } from './limits.ts';
+import {
+  LEASE_PIECES_MAX,
+  LEASE_QUIET_MS,
+  ORIGIN_RETRY_MS,
+  ORIGIN_RETRY_MS_MAX,
+  PATIENCE_MS,
+  PIECE_PATIENCE_MS,
+} from './limits.ts';
 import { decide, isHere, type Member } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -50,6 +57,12 @@ export function takeFromQueue(member: Member, piece: number): boolean {
 export function noteOriginFailure(member: Member): void {
   const { origin, now } = member;
   origin.isFetching = false;
+  // Nobody gets anything then, and all would come at once when it is back: those with a lease go first.
+  if (origin.isImpatient) {
+    origin.isImpatient = false;
+    member.gainedAt = now;
+    reopen(member);
+  }
   origin.retryAt = now + origin.retryMs;
   origin.retryMs = Math.min(2 * origin.retryMs, ORIGIN_RETRY_MS_MAX);
 }
@@ -105,21 +118,36 @@ export function isLacking(member: Member, piece: number): boolean {
   return hasPiece(member.open, piece) && member.rarity[piece] === 0;
 }
 
-/** Never a hang: after a long time without anything, one piece straight from the origin, or the end of it. */
+/**
+ * Never a hang: when no bytes come for a long time, whatever the home says, this member fetches for itself until others
+ * deliver again; when the origin will not have it, that is the end.
+ */
 export function losePatience(member: Member): void {
-  const { now, origin, plan } = member;
-  if (now - member.gainedAt < PATIENCE_MS || origin.queue.length > 0) return;
+  const { now, origin, heardAt, gainedAt, random } = member;
+  // Not all at the same moment: the first to go may be enough for others to have something again.
+  const patienceMs = PATIENCE_MS * (1 + random());
+  const isPatient = now - Math.max(heardAt, gainedAt) < patienceMs && now - gainedAt < PIECE_PATIENCE_MS;
+  if (isPatient || origin.queue.length > 0) return;
   // What comes in now may be the last of it.
   if (origin.isRefused && member.transfers.length > 0) return;
+  member.gainedAt = now;
   if (origin.isRefused) {
-    member.gainedAt = now;
     decide(member, { kind: 'fail', why: 'unavailable' });
     return;
   }
-  const start = firstAbsent(member.held, member.head, plan.count);
-  const piece = start < plan.count ? start : firstAbsent(member.held, 0, plan.count);
-  if (piece === plan.count || isHere(member, piece)) return;
-  member.gainedAt = now;
-  enqueue(member, piece);
+  origin.isImpatient = true;
+  goOnAlone(member);
+}
+
+/** Takes the next pieces from the origin, unless members deliver again. */
+export function goOnAlone(member: Member): void {
+  const { origin, plan, held, head } = member;
+  if (!origin.isImpatient || origin.queue.length > 0) return;
+  const ahead = firstAbsent(held, head, plan.count);
+  for (let piece = ahead < plan.count ? ahead : 0; piece < plan.count; piece++) {
+    if (isHere(member, piece)) continue;
+    enqueue(member, piece);
+    if (origin.queue.length === LEASE_PIECES_MAX) break;
+  }
   fetchNext(member);
 }

@@ -1,4 +1,11 @@
-import { LIE_QUARANTINE_MS, MISSES_MAX, MISSES_QUARANTINE_MS, MISSES_WITHIN_MS, STANDING_MAX } from './limits.ts';
+import {
+  LIE_QUARANTINE_MS,
+  MISS_MS,
+  MISSES_MAX,
+  MISSES_QUARANTINE_MS,
+  MISSES_WITHIN_MS,
+  STANDING_MAX,
+} from './limits.ts';
 import type { MemberId } from './words.ts';
 
 /** What this host thinks of other members, over all blobs. Told to nobody, so nobody can be defamed. */
@@ -16,14 +23,23 @@ export function isQuarantined(standing: Standing, member: MemberId, now: number)
   return until !== undefined && now < until;
 }
 
-/** Notes a claim that came to nothing. True when there were so many that the member is in quarantine from now on. */
+/**
+ * Notes a claim that came to nothing. True when there were so many that the member is in quarantine from now on: those
+ * of one moment count once, since a member that is busy fails all who wait for it.
+ */
 export function noteMiss(standing: Standing, member: MemberId, now: number): boolean {
   const recent = (standing.missedAt.get(member) ?? []).filter((at) => now - at < MISSES_WITHIN_MS);
+  if (recent.some((at) => now - at < MISS_MS)) return false;
   recent.push(now);
   remember(standing.missedAt, member, recent);
   if (recent.length < MISSES_MAX || isQuarantined(standing, member, now)) return false;
   remember(standing.quarantinedUntil, member, now + MISSES_QUARANTINE_MS);
   return true;
+}
+
+/** The member kept its word: what it missed before was for want of time. */
+export function forgive(standing: Standing, member: MemberId): void {
+  standing.missedAt.delete(member);
 }
 
 /** Notes a proven lie. */
