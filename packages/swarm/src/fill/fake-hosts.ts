@@ -86,7 +86,7 @@ export function startFakeSwarm(): FakeSwarm {
   return swarm;
 }
 
-export function controlOf(swarm: FakeSwarm, self: string): Control {
+function controlOf(swarm: FakeSwarm, self: string): Control {
   return {
     async ask(member, kind, body, signal) {
       const late = Promise.withResolvers<never>();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Digest, planPieces, type Remote, sha256 } from '@drayage/core';
-import { fakeRemote, readFrom } from '@drayage/core/testing';
+import { fakeRemote, memoryStore, readFrom } from '@drayage/core/testing';
 import { expect, test, vi } from 'vitest';
 import type { Link, Wanted } from '../link/types.ts';
 import { attestations } from './attestation.ts';
@@ -170,10 +170,6 @@ test.concurrent('floods of HAVE, OFFER and WANT end the link they come on, and n
   const pulls = pullAll(scene);
   await vi.waitFor(() => expect(host.exchange.parts.of(digest)).toBeDefined());
   const own = link.open(digest, NO_TERMS) ?? -1;
-  let theirs = -1;
-  rogue.onOpen = (_link, channel) => {
-    theirs = channel;
-  };
   const flood = async () => {
     while (link.isOpen()) {
       for (let at = 0; at < 500 && link.isOpen(); at++) {
@@ -187,7 +183,6 @@ test.concurrent('floods of HAVE, OFFER and WANT end the link they come on, and n
     }
   };
   await Promise.all([flood(), pulls]);
-  expect(theirs).toBeGreaterThanOrEqual(-1);
   await vi.waitFor(() => expect(host.marks.isBarred(rogue.member)).toBe(true));
   await expect(rogue.dial(host)).rejects.toThrow();
 });
@@ -227,7 +222,7 @@ test.concurrent('a home that names nobody who exists, and leases what makes no s
   await pullAll(scene);
 });
 
-test.concurrent('one who names another size is another home, and gets nothing wrong', async () => {
+test('one who names another size is another home, and gets nothing wrong', async () => {
   await using scene = await setScene(2);
   const { swarm, rogue, hosts, digest } = scene;
   const held = Buffer.alloc(4, 0xff).toString('base64');
@@ -280,4 +275,23 @@ test.concurrent('one who takes leases and attests wrong bytes is found out, and 
   await swarm.ask(rogue.member, home, 'report', { digest, size: SIZE, ...report });
   await pullAll(scene);
   expect(hosts.map(({ marks }) => marks.list().get(rogue.member)?.why)).toContain('lie');
+});
+
+test.concurrent('a host whose memory flips bits of what it serves is left alone', { timeout: 30_000 }, async () => {
+  await using scene = await setScene(2);
+  const { swarm, bytes, digest, remote, hosts } = scene;
+  const store = memoryStore();
+  await store.put(digest, bytes);
+  const ill = await swarm.host({
+    ...store,
+    async open(which) {
+      const blob = await store.open(which);
+      const read = async (into: Buffer, offset: number) => flipped(bytes).copy(into, 0, offset);
+      return blob && { ...blob, read };
+    },
+  });
+  swarm.holders.push(ill.contact);
+  const pulls = await Promise.all(hosts.map((host) => host.pull(bytes, remote)));
+  expect(pulls.map(({ read }) => read)).toEqual(['right', 'right']);
+  expect(hosts.map(({ marks }) => marks.list().get(ill.member)?.why)).toContain('lie');
 });

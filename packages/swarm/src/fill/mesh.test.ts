@@ -174,3 +174,14 @@ test.each(refusing)('%s is refused, and the link goes on', async (_what, lines, 
   expect(link.isOpen()).toBe(true);
   expect(side.told.filter((line) => line.startsWith('error'))).toHaveLength(lines);
 });
+
+test('who opens and closes channels without end is shut out', async () => {
+  await using side = await startSide();
+  await using rogue = await startSide();
+  const link = await rogue.mesh.reach(side.contact);
+  for (let at = 0; at < 5000 && link.isOpen(); at++) {
+    const own = rogue.mesh.open(link, DIGEST, TERMS, listening([])) ?? -1;
+    rogue.mesh.close({ link, own, theirs: undefined });
+  }
+  await vi.waitFor(() => expect(side.shunned).toEqual([rogue.contact.member]));
+});

@@ -1,13 +1,16 @@
 import { type Digest, describe, Failure, isFailure, type Report } from '@drayage/core';
+import { type Allowances, keepAllowances } from '../allowance.ts';
 import type { Contact } from '../contact.ts';
 import { dialLink } from '../link/dial.ts';
-import type { LinkReason } from '../link/reason.ts';
+import { LinkFailure, type LinkReason } from '../link/reason.ts';
 import type { Link, LinkEvent, LinkHandlers, LinkParts, OpenTerms, PiecePart, Wanted } from '../link/types.ts';
 
 /** Links of this host, over all blobs. */
 const LINKS_MAX = 256;
 /** A member is tried at all its addresses for this long. */
 const DIAL_WAIT_MS = 6000;
+/** Channels that one member may open at once, and then per second: each makes us look a blob up, and say what is here. */
+const OPENS = { most: 2048, perSecond: 64, now: (): number => performance.now() };
 /** Reasons for which a link ends that no member gives who keeps to the rules. */
 const RUDE: ReadonlySet<LinkReason> = new Set(['malformed', 'unasked', 'excess']);
 
@@ -73,6 +76,7 @@ interface Channels {
 
 export function openMesh({ links: common, isBarred, shun, report, ...finding }: MeshParts): Mesh {
   const stop = new AbortController();
+  const opens = keepAllowances(OPENS);
   const links = new Map<Link, Channels>();
   const dialling = new Map<string, Promise<Link>>();
   const linkParts: LinkParts = { ...common, handlersFor, report: (event) => tell(report, event) };
@@ -80,7 +84,7 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   function handlersFor(link: Link): LinkHandlers {
     const channels: Channels = { own: new Map(), theirs: new Map() };
     links.set(link, channels);
-    return { ...channelHandlers(link, channels, { ...finding, report }), ended };
+    return { ...channelHandlers(link, channels, { ...finding, opens, report }), ended };
 
     function ended(reason: LinkReason): void {
       links.delete(link);
@@ -119,8 +123,7 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
       if (isBarred(member)) throw new Failure('member_unreachable', `member ${member} is left alone`);
       const open = openLinkTo(member);
       if (open) return open;
-      if (links.size + dialling.size >= LINKS_MAX)
-        throw new Failure('member_unreachable', 'there are too many links already');
+      if (links.size + dialling.size >= LINKS_MAX) throw new Failure('member_unreachable', 'too many links already');
       const running = dialling.get(member) ?? dial(contact).finally(() => dialling.delete(member));
       dialling.set(member, running);
       return await running;
@@ -147,10 +150,14 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   };
 }
 
+interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'report'> {
+  readonly opens: Allowances;
+}
+
 function channelHandlers(
   link: Link,
   { own, theirs }: Channels,
-  { listenerOf, startListener, report }: Pick<MeshParts, 'listenerOf' | 'startListener' | 'report'>,
+  { listenerOf, startListener, report, opens }: ChannelParts,
 ): Omit<LinkHandlers, 'ended'> {
   const heard = (channel: number, tell: (listener: Listener) => void): void => {
     const listener = theirs.get(channel);
@@ -182,6 +189,7 @@ function channelHandlers(
 
   return {
     opened(channel, digest, terms) {
+      if (!opens.take(link.member, 1)) throw new LinkFailure('excess', 'opens too many channels');
       const listener = listenerOf(digest);
       if (listener) {
         theirs.set(channel, listener);

@@ -15,6 +15,8 @@ import type { Inside, Part, PartParts } from './part-types.ts';
 
 /** A sealed blob that nobody asks for pieces of is left alone after this long. */
 const LINGER_MS = 30_000;
+/** The same while members are linked for it: whoever only keeps a channel open must not keep the blob's place. */
+const LINKED_LINGER_MS = 300_000;
 /** Times that pieces may vanish from the disk before it is given up. */
 const RESTARTS_MAX = 5;
 
@@ -52,8 +54,8 @@ export function takePart(parts: PartParts): Part {
 
   const clock = openClock(now, () => {
     attempt(carry.look, end);
-    if (carry.neighbours.size() > 0 || !member.isSealed) usedAt = now();
-    else if (now() - usedAt > LINGER_MS) return close();
+    if (!member.isSealed || member.uploading > 0) usedAt = now();
+    else if (now() - usedAt > lingerOf(carry)) return close();
     step({ kind: 'tick' });
   });
 
@@ -87,6 +89,10 @@ export function takePart(parts: PartParts): Part {
   if (filling && isComplete(member)) carry.out({ kind: 'seal' });
   step({ kind: 'tick' });
   return part;
+}
+
+function lingerOf({ neighbours }: Carrier): number {
+  return neighbours.size() > 0 ? LINKED_LINGER_MS : LINGER_MS;
 }
 
 /** Never rejects: most of those who end a part have nobody to tell. */
