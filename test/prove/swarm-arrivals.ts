@@ -3,7 +3,7 @@ import { startRuntimes } from '../lab/host-runtimes.ts';
 import { startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { type Proof, seeded } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, round, warmUp } from './swarm-run.ts';
 
 const EGRESS_MAX = 1.02;
 const SEED = 20_261_121;
@@ -18,6 +18,7 @@ export const swarmJitter: Proof = {
     const [count, bytes, windowSeconds] = isShort ? [6, 32 * MIB, 5] : [16, 128 * MIB, 10];
     const links = linksFor(count, isShort);
     await using lab = await startHosts({ folder, ...links });
+    await warmUp(lab);
     const image = await lab.origin.push('jitter', bytes);
     const random = seeded(SEED);
     const delays = lab.hosts.map(() => random() * windowSeconds * 1000);

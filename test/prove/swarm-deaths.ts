@@ -4,7 +4,18 @@ import { MIB } from '../lab/images.ts';
 import { homeOf } from '../lab/members.ts';
 import { until } from '../lab/process.ts';
 import type { Figures, Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, type Run, round } from './swarm-run.ts';
+import {
+  figuresOf,
+  inMib,
+  isClean,
+  judge,
+  limitSeconds,
+  linksFor,
+  measure,
+  type Run,
+  round,
+  warmUp,
+} from './swarm-run.ts';
 
 const LOST_SECONDS_MAX = 3;
 const EGRESS_MAX = 1.05;
@@ -29,6 +40,7 @@ export const swarmDeaths: Proof = {
     const [count, bytes] = isShort ? [8, 32 * MIB] : [16, 128 * MIB];
     const links = linksFor(count, isShort);
     await using lab = await startHosts({ folder, ...links });
+    await warmUp(lab);
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const runs: Run[] = [clean];
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };

@@ -4,13 +4,23 @@ import { startRuntimes } from '../lab/host-runtimes.ts';
 import { type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import type { Figures, Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, type Links, limitSeconds, measure, type Run, round } from './swarm-run.ts';
+import {
+  figuresOf,
+  inMib,
+  isClean,
+  judge,
+  type Links,
+  limitSeconds,
+  measure,
+  type Run,
+  round,
+  warmUp,
+} from './swarm-run.ts';
 
 const SLOWEST_OVER_LIMIT_MAX = 1.25;
 /** In the seconds of a short form every agent still warms up, all on the same few cores. */
 const SLOWEST_OVER_LIMIT_MAX_SHORT = 2;
 const EGRESS_MAX = 1.02;
-const FIRST_BYTES = 8 * MIB;
 
 interface Herd extends Links {
   readonly bytes: number;
@@ -79,8 +89,7 @@ async function herd(
     `     links carry ${carriedMbit.toFixed(1)} of ${hostMbit} Mbit/s; no scheme takes under ${limit.toFixed(1)} s`,
   );
   await using runtimes = await startRuntimes(lab.hosts.slice(0, 1));
-  // Agents run for weeks: what their first seconds cost is told apart.
-  const first = await measure({ lab, image: await lab.origin.push('first', FIRST_BYTES) });
+  const first = await warmUp(lab);
   const run = await measure({ lab, image, runtimes: runtimes.clients });
   const figures: Figures = {
     hosts,
@@ -89,7 +98,7 @@ async function herd(
     carriedMbit: round(carriedMbit, 1),
     imageMiB: inMib(image.bytes),
     limitSeconds: round(limit),
-    ...figuresOf('first', first, limitSeconds(links, FIRST_BYTES)),
+    ...figuresOf('warmUp', first),
     ...figuresOf('swarm', run, limit),
     ...(isCompared ? await comparisons(lab, image, limit) : {}),
   };

@@ -42,6 +42,13 @@ export interface RunParts {
   readonly lost?: ReadonlyMap<Host, Promise<void>>;
 }
 
+const WARM_UP_BYTES: number = 8 * MIB;
+
+/** Lets all hosts pull a small image first: agents run for weeks, and their first seconds are no measure for what follows. */
+export async function warmUp(lab: Hosts): Promise<Run> {
+  return await measure({ lab, image: await lab.origin.push('warm-up', WARM_UP_BYTES) });
+}
+
 /** Lets hosts pull an image, each when it is told to, and measures. */
 export async function measure({
   lab,
