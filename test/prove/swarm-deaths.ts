@@ -19,6 +19,8 @@ import {
 
 const LOST_SECONDS_MAX = 3;
 const EGRESS_MAX = 1.05;
+/** The leases of one host are a larger share of a small image. */
+const EGRESS_MAX_SHORT = 1.25;
 const HALF_WAY_WAIT_MS = 60_000;
 
 type Role = 'home' | 'leaseHolder';
@@ -43,6 +45,7 @@ export const swarmDeaths: Proof = {
     await warmUp(lab);
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const runs: Run[] = [clean];
+    const egressMost = isShort ? EGRESS_MAX_SHORT : EGRESS_MAX;
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };
     const figures: Record<string, number | string> = { ...links, ...figuresOf('clean', clean) };
     for (const [role, signal] of isShort ? CASES.slice(0, 2) : CASES) {
@@ -53,7 +56,7 @@ export const swarmDeaths: Proof = {
       runs.push(run);
       Object.assign(figures, { [`${name}LostSeconds`]: round(lostSeconds) }, figuresOf(name, run));
       promises[`${name} costs ≤ ${LOST_SECONDS_MAX} s`] = lostSeconds <= LOST_SECONDS_MAX;
-      promises[`${name} has an egress ≤ ${EGRESS_MAX}`] = run.egress <= EGRESS_MAX;
+      promises[`${name} has an egress ≤ ${egressMost}`] = run.egress <= egressMost;
       promises[`${name} is no other client's error`] = isClean(run);
     }
     const told: Figures = { imageMiB: inMib(bytes), limitSeconds: round(limitSeconds(links, bytes)), ...figures };

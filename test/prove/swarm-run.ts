@@ -126,6 +126,14 @@ export interface Links {
   readonly originMbit: number;
 }
 
+/**
+ * What the origin may send of an image that hosts want at about the same time, over its bytes: once, and a race or two.
+ * A piece is a larger share of the small images of the short form.
+ */
+export function egressMax(isShort: boolean): number {
+  return isShort ? 1.05 : 1.02;
+}
+
 /** Links of 100 Mbit/s; half of that in the short form, which leaves the processor of a small machine room. */
 export function linksFor(hosts: number, isShort: boolean): Links {
   const mbit = isShort ? 50 : 100;
