@@ -20,7 +20,7 @@ export const RATE = 24e6;
 const LAYERS = [1 / 2, 1 / 3, 1 / 6];
 const READY_WAIT_MS = 60_000;
 const MEET_WAIT_MS = 30_000;
-const LOOK_EVERY_MS = 150;
+const LOOK_EVERY_MS = 400;
 
 /** What the hosts stand on. */
 export interface Stage {
@@ -94,7 +94,9 @@ export function launch(names: readonly string[], stage: Stage, key: string | und
       ...['--swarm-listen', `127.0.0.1:${ports[at]}`, '--upload-rate', `${RATE}B/s`, '--download-rate', `${RATE}B/s`],
       ...(at === 0 ? [] : ['--join', `127.0.0.1:${ports[0]}`]),
     ];
-    const hosts = await all(names.map((name, at) => startOne(name, optionsAt(at))));
+    const first = await startOne(names[0] ?? '', optionsAt(0));
+    const others = await all(names.slice(1).map((name, at) => startOne(name, optionsAt(at + 1))));
+    const hosts = [first, ...others];
     await until('the hosts to meet', MEET_WAIT_MS, async () => {
       if (signal.aborted) return true;
       const known = await Promise.all(hosts.map(async (host) => (await ask<Status>(host, 'status', signal)).members));
@@ -109,7 +111,7 @@ export function launch(names: readonly string[], stage: Stage, key: string | und
     ready,
     [Symbol.asyncDispose]: async () => {
       await Promise.allSettled([ready]);
-      await Promise.all(running.splice(0).map((agent) => agent.stop()));
+      await Promise.all(running.splice(0).map((agent) => (signal.aborted ? agent.kill() : agent.stop())));
     },
   };
 }

@@ -1,4 +1,4 @@
-/** Shows the point on one machine: `npm run demo`, with `-- --hosts 8 --size 96MiB --json`. */
+/** Shows the point on one machine: `npm run demo`, with `-- --hosts 8 --size 64MiB --json`. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -96,7 +96,7 @@ function readOptions(args: readonly string[]): Options | string {
       args: [...args],
       options: {
         hosts: { type: 'string', default: '8' },
-        size: { type: 'string', default: '96MiB' },
+        size: { type: 'string', default: '64MiB' },
         json: { type: 'boolean', default: false },
       },
     });
@@ -224,12 +224,13 @@ function tell(out: Output, course: Course): Telling {
 /** One host: what came from the origin, what from other hosts, what is to come. */
 function rowText(out: Output, { host, fromOrigin, fromHosts, seconds }: Progress, size: number): string {
   const has = fromOrigin + fromHosts;
-  const cells = seconds === undefined ? Math.floor((has / size) * BAR_CELLS) : BAR_CELLS;
+  // A fill that begins again brings more than the image has.
+  const cells = seconds === undefined ? Math.floor(Math.min(has / size, 1) * BAR_CELLS) : BAR_CELLS;
   const ofOrigin = has > 0 ? Math.round((fromOrigin / has) * cells) : 0;
   const bar = [
     paint(out, 'yellow', '█'.repeat(ofOrigin)),
-    paint(out, 'green', '▓'.repeat(Math.max(cells - ofOrigin, 0))),
-    paint(out, 'grey', '░'.repeat(Math.max(BAR_CELLS - cells, 0))),
+    paint(out, 'green', '▓'.repeat(cells - ofOrigin)),
+    paint(out, 'grey', '░'.repeat(BAR_CELLS - cells)),
   ];
   const right = seconds === undefined ? paint(out, 'grey', formatSize(has)) : `✓ ${seconds.toFixed(1)} s`;
   return `  ${host.name}  ${bar.join('')}  ${right}`;

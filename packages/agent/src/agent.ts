@@ -64,7 +64,8 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const { defaultOrigin } = config;
   const held = { store, catalog: store.catalog, pulls, swarm };
   const shared = { ...held, origins, policies: livePolicies, defaultOrigin, report };
-  const endpoint = parts.use(await startEndpoint({ ...shared, listen: config.listen, hosts: [hostname()] }));
+  const own = { listen: config.listen, hosts: [hostname()], members: swarm };
+  const endpoint = parts.use(await startEndpoint({ ...shared, ...own }));
   const addresses = endpoint.addresses.map(formatAddress);
 
   let isDraining = false;

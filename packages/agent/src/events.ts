@@ -46,12 +46,16 @@ const TRAFFIC: Pick<Handlers, 'fetched' | 'served' | 'request' | 'origin_request
   },
 };
 
-const BLOBS: Pick<Handlers, 'fill' | 'sealed' | 'evicted' | 'corrupt'> = {
+const BLOBS: Pick<Handlers, 'fill' | 'prefetch' | 'sealed' | 'evicted' | 'corrupt'> = {
   fill: ({ state, digest, origin, bytes, seconds, problem }, { fills, fillSeconds }, tell) => {
     fills.inc({ state });
     if (state === 'sealed') fillSeconds.observe(seconds);
     const level = state === 'failed' ? 'warn' : 'debug';
     tell(level, `fill ${state}`, { digest: shortOf(digest), origin, bytes, seconds, problem }, origin);
+  },
+  prefetch: ({ outcome, digest, problem }, { prefetches }, tell) => {
+    prefetches.inc({ outcome });
+    tell('debug', `prefetch ${outcome}`, { digest: shortOf(digest), problem });
   },
   sealed: ({ digest, size }, _metrics, tell) => tell('debug', 'sealed', { digest, size }),
   evicted: ({ digest, size }, { evictions }, tell) => {

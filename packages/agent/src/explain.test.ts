@@ -33,7 +33,12 @@ async function scene(changes: Partial<ExplainParts> = {}) {
   const parts: ExplainParts = {
     store,
     catalog: catalog as Catalog,
-    pulls: { open: async () => undefined, list: () => [], [Symbol.asyncDispose]: async () => {} },
+    pulls: {
+      open: async () => undefined,
+      keep: async () => false,
+      list: () => [],
+      [Symbol.asyncDispose]: async () => {},
+    },
     swarm: undefined,
     defaultOrigin: 'docker.io',
     ...changes,
@@ -95,7 +100,7 @@ test('a host without a swarm tells what its fills counted', async () => {
   const { layer } = await scene();
   const list = () => [aPull(layer.digest), aPull(sha256(Buffer.from('another')))];
   const { parts } = await scene({
-    pulls: { open: async () => undefined, list, [Symbol.asyncDispose]: async () => {} },
+    pulls: { open: async () => undefined, keep: async () => false, list, [Symbol.asyncDispose]: async () => {} },
   });
   const { blobs } = await explain(layer.digest, parts, never);
   expect(blobs[0]?.stories).toEqual([

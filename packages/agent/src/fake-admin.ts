@@ -23,7 +23,12 @@ export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise
     report: () => {},
     store,
     catalog: { facts: () => undefined, tags: () => [], recallTag: () => undefined } as unknown as Catalog,
-    pulls: { open: async () => undefined, list: () => [], [Symbol.asyncDispose]: async () => {} },
+    pulls: {
+      open: async () => undefined,
+      keep: async () => false,
+      list: () => [],
+      [Symbol.asyncDispose]: async () => {},
+    },
     origins: {
       has: () => false,
       repository: (origin) => {

@@ -16,6 +16,7 @@ export function fakeSwarm({
       throw new Error('nothing is filled here');
     },
     fetchSmall: async () => undefined,
+    vouch: async () => false,
     announce: () => {},
     withdraw: () => {},
     members: () => members,

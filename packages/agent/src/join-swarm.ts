@@ -1,4 +1,4 @@
-import { type Digest, describe, type Fill, type Happening, type Report } from '@drayage/core';
+import { type Digest, describe, type Fill, type Happening, provenHere, type Report } from '@drayage/core';
 import type { Store } from '@drayage/store';
 import type { Swarm, SwarmParts } from '@drayage/swarm';
 import type { Config } from './config.ts';
@@ -20,7 +20,8 @@ export async function joinSwarm(config: Config, parts: JoinParts): Promise<Swarm
   const { startSwarm } = await import('@drayage/swarm');
   const content = new Set<Digest>(await store.listContent());
   const held = () => [...store.list().map(({ digest }) => digest), ...content];
-  const settings = { folder, advertise, join, zone, uploadRate, downloadRate, held };
+  const isProven = provenHere(store.catalog, Date.now);
+  const settings = { folder, advertise, join, zone, uploadRate, downloadRate, held, isProven };
   const swarm = await startSwarm({ ...parts, ...settings, listen: swarmListen, linkListen: [linkListen] });
 
   async function look(): Promise<void> {

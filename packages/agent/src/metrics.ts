@@ -19,6 +19,7 @@ export interface Metrics {
   readonly firstByteSeconds: Histogram<'source'>;
   readonly fillSeconds: Histogram;
   readonly fills: Counter<'state'>;
+  readonly prefetches: Counter<'outcome'>;
   readonly evictions: Counter;
   readonly piecesRejected: Counter<'reason'>;
   readonly quarantined: Counter;
@@ -61,6 +62,7 @@ export function makeMetrics(): Metrics {
     firstByteSeconds: histogram('first_byte_seconds', 'From a request to its first byte.', SECONDS, ['source']),
     fillSeconds: histogram('fill_seconds', 'From the start of a fill to its seal.', FILL_SECONDS),
     fills: counter('fills', 'Fills that reached a state.', ['state']),
+    prefetches: counter('prefetches_total', 'Layers fetched before they were asked for.', ['outcome']),
     evictions: counter('store_evictions_total', 'Blobs removed to make room.'),
     piecesRejected: counter('pieces_rejected_total', 'What proved wrong on arrival.', ['reason']),
     quarantined: counter('quarantined_total', 'Blobs of this disk, and members, that were set aside.'),

@@ -69,12 +69,13 @@ function setUp(access: AccessPolicy = 'public') {
   const store: BlobStore = memoryStore();
   const tags: string[] = [];
   const belonging = new Set<string>();
+  const proofs: string[] = [];
   const catalog: Partial<Catalog> = {
     note: (digest, { repository }) => void belonging.add(`${repository} ${digest}`),
     belongs: (digest, repository) => belonging.has(`${repository} ${digest}`),
     facts: (digest) => ({ repositories: [], mediaType: seeded.types.get(digest), size: undefined }),
     rememberTag: (repository, tag, digest) => void tags.push(`${repository}:${tag} ${digest}`),
-    rememberPublic: () => {},
+    rememberPublic: (repository) => void proofs.push(repository),
   };
   const report = () => {};
   const parts: ImageParts = {
@@ -90,7 +91,7 @@ function setUp(access: AccessPolicy = 'public') {
   const tell = (name: string, data: unknown) => void events.push({ name, data });
   const sink = { tell, progress: () => {}, signal: new AbortController().signal };
   const pull = (reference: string, platform?: string) => pullImage({ reference, platform }, parts, sink);
-  return { ...seeded, ...origin, store, tags, belonging, events, pull };
+  return { ...seeded, ...origin, store, tags, belonging, proofs, events, pull };
 }
 
 test('an image is fetched for one platform, with its tag and its blobs known afterwards', async () => {
@@ -114,6 +115,15 @@ test('what is here already comes from the disk', async () => {
   await pull('app:1', 'all');
   expect(sent).toHaveLength(before);
   expect(events.at(-1)?.data).toMatchObject({ bytesFrom: { disk: expect.any(Number) } });
+});
+
+test('that a repository is public is remembered when its origin showed it, not when a manifest was held anyway', async () => {
+  const { pull, index, proofs } = setUp();
+  await pull('app:1', 'linux/amd64');
+  expect(new Set(proofs)).toEqual(new Set(['docker.io/library/app']));
+  proofs.length = 0;
+  await pull(`app@${index}`, 'linux/amd64');
+  expect(proofs).toEqual([]);
 });
 
 test('a private repository is asked with the credential of the agent, a bypassed one not at all', async () => {

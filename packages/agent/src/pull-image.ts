@@ -95,7 +95,6 @@ async function resolve(pulling: Pulling, platform: Platform | undefined, signal:
   const { reference, catalog, key } = pulling;
   const top = await manifest(pulling, reference.digest ?? reference.tag ?? 'latest', signal);
   if (reference.tag !== undefined && !reference.digest) catalog.rememberTag(key, reference.tag, top.digest);
-  if (pulling.isPublic) catalog.rememberPublic(key);
 
   const images = top.kind === 'index' ? await imagesOf(top, platform, pulling, signal) : [top];
   const blobs = new Map<Digest, BlobProgress>();
@@ -133,6 +132,7 @@ async function manifest(pulling: Pulling, reference: string, signal: AbortSignal
   if (held) return held;
   const found = await repository.getManifest(reference, undefined, signal);
   if (!found) throw new Failure('manifest_unknown', `${key} has no manifest ${reference}`);
+  if (pulling.isPublic) catalog.rememberPublic(key);
   const { digest, mediaType, bytes } = found;
   const checked = checkManifest(bytes, mediaType);
   await store.put(digest, bytes);

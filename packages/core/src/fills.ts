@@ -33,6 +33,8 @@ export interface FillsParts {
 export interface Fills extends AsyncDisposable {
   /** A reader of the draft, and of its fill, which is started when none runs. The draft is let go when both are done. */
   follow(draft: Draft, remote: Remote): Promise<OpenBlob>;
+  /** Keeps the fill of the draft going as a reader would, to its end. Whether the blob is sealed then. */
+  finish(draft: Draft, remote: Remote, signal: AbortSignal): Promise<boolean>;
   list(): readonly PullStatus[];
 }
 
@@ -42,9 +44,15 @@ interface Run {
   readonly startedAt: number;
   readonly bytesFrom: { disk: number; peer: number; origin: number };
   readonly stop: AbortController;
-  ended: Promise<void>;
+  /** Whether it ended with the seal. */
+  ended: Promise<boolean>;
   readers: number;
   linger: NodeJS.Timeout | undefined;
+}
+
+/** One who follows a fill, whether reading or not. */
+interface Reader extends OpenBlob {
+  readonly ended: Promise<boolean>;
 }
 
 export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS }: FillsParts): Fills {
@@ -60,7 +68,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     return run;
   }
 
-  async function carryOut(run: Run, remote: Remote): Promise<void> {
+  async function carryOut(run: Run, remote: Remote): Promise<boolean> {
     const outcome = await outcomeOf(run, (signal) => {
       const arrived = (from: 'peer' | 'origin', bytes: number) => {
         run.bytesFrom[from] += bytes;
@@ -76,13 +84,15 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     const seconds = (status.endedAt - run.startedAt) / 1000;
     report({ ...factsOf(run), ...outcome, kind: 'fill', bytes: status.heldBytes, seconds });
     await run.draft[Symbol.asyncDispose]();
+    return status.state === 'sealed';
   }
 
-  function countReader(run: Run, blob: BlobReader): OpenBlob {
+  function countReader(run: Run, blob: BlobReader): Reader {
     run.readers++;
     clearTimeout(run.linger);
     return {
       ...blob,
+      ended: run.ended,
       get source() {
         return sourceOf(run);
       },
@@ -96,7 +106,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     };
   }
 
-  async function follow(draft: Draft, remote: Remote): Promise<OpenBlob> {
+  async function follow(draft: Draft, remote: Remote): Promise<Reader> {
     let run = runs.get(draft.digest);
     while (run?.stop.signal.aborted) {
       await run.ended;
@@ -109,6 +119,10 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
 
   return {
     follow,
+    async finish(draft, remote, signal) {
+      await using reader = await follow(draft, remote);
+      return await unlessAborted(reader.ended, signal);
+    },
     list: () => [...[...runs.values()].map(statusOf), ...ended],
     async [Symbol.asyncDispose]() {
       const all = [...runs.values()];
@@ -116,6 +130,19 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
       await Promise.all(all.map((run) => run.ended));
     },
   };
+}
+
+/** False as soon as the signal aborts. */
+async function unlessAborted(outcome: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
+  const aborted = Promise.withResolvers<false>();
+  const giveUp = () => aborted.resolve(false);
+  signal.addEventListener('abort', giveUp, { once: true });
+  if (signal.aborted) giveUp();
+  try {
+    return await Promise.race([outcome, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', giveUp);
+  }
 }
 
 /** How it ended. Who still waits for missing bytes is told. */
@@ -140,7 +167,7 @@ function newRun(draft: Draft, { origin }: Remote, startedAt: number): Run {
     startedAt,
     bytesFrom: { disk: draft.heldBytes, peer: 0, origin: 0 },
     stop: new AbortController(),
-    ended: Promise.resolve(),
+    ended: Promise.resolve(false),
     readers: 0,
     linger: undefined,
   };

@@ -172,3 +172,32 @@ test('a blob nobody has is undefined, and one of no bytes must be the empty dige
   const empty = { ...it.want, digest: sha256(new Uint8Array()), size: 0 };
   expect(await pull({ pulls: it.pulls, want: empty })).toEqual(Buffer.alloc(0));
 });
+
+test('a blob that is kept without a reader is filled to its end, once, and later readers find it on the disk', async () => {
+  const it = scene({ lingerMs: 1 });
+  const want = { ...it.want, size: SIZE };
+  expect(await Promise.all([it.pulls.keep(want, never), it.pulls.keep(want, never)])).toEqual([true, true]);
+  expect(it.remote.sentBytes).toBe(SIZE);
+  expect(await it.pulls.keep(want, never)).toBe(true);
+  it.remote.isDown = true;
+  expect((await pull(it)).equals(it.bytes)).toBe(true);
+});
+
+test('keeping a blob gives up without a word: when called off, when the fill fails, when the disk takes nothing', async () => {
+  const it = scene({ lingerMs: 1 });
+  const want = { ...it.want, size: SIZE };
+  const off = new AbortController();
+  const gate = Promise.withResolvers<void>();
+  it.remote.beforeChunk = () => gate.promise;
+  const kept = it.pulls.keep(want, off.signal);
+  off.abort();
+  expect(await kept).toBe(false);
+  setTimeout(gate.resolve, 20);
+  await expect.poll(() => it.pulls.list()[0]?.state).toBe('stopped');
+
+  it.remote.isDown = true;
+  expect(await it.pulls.keep(want, never)).toBe(false);
+  it.store.draft = async () => undefined;
+  expect(await it.pulls.keep(want, never)).toBe(false);
+  expect(await it.pulls.keep({ ...want, size: 0 }, never)).toBe(false);
+});

@@ -23,6 +23,8 @@ export interface Pulls extends AsyncDisposable {
    * found out. What it gives heals itself: bytes that changed on the disk are fetched again under the reader.
    */
   open(want: Want, signal: AbortSignal): Promise<OpenBlob | undefined>;
+  /** Brings a blob of known size to the disk with nobody reading it. Whether it is there when this ends, or is called off. */
+  keep(want: Want & { readonly size: number }, signal: AbortSignal): Promise<boolean>;
   /** The running fills and the latest ended ones. */
   list(): readonly PullStatus[];
 }
@@ -52,7 +54,14 @@ export function startPulls({ store, ...parts }: FillsParts & { readonly store: B
     return selfHealing(first, { relay, again: () => openOnDisk(want, size) });
   }
 
-  return { open, list: fills.list, [Symbol.asyncDispose]: () => fills[Symbol.asyncDispose]() };
+  async function keep({ digest, size, remote }: Want & { readonly size: number }, signal: AbortSignal) {
+    if (store.sizeOf(digest) !== undefined) return true;
+    if (size === 0 || size > BLOB_BYTES_MAX) return false;
+    const draft = await store.draft(digest, size);
+    return draft ? await fills.finish(draft, remote, signal) : false;
+  }
+
+  return { open, keep, list: fills.list, [Symbol.asyncDispose]: () => fills[Symbol.asyncDispose]() };
 }
 
 interface Alternatives {

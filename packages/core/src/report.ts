@@ -48,6 +48,13 @@ export type Happening =
       readonly digest: Digest;
       readonly detail: string;
     }
+  /** A layer that was fetched before anybody asked for it. */
+  | {
+      readonly kind: 'prefetch';
+      readonly outcome: 'kept' | 'stopped' | 'failed';
+      readonly digest: Digest;
+      readonly problem: string | undefined;
+    }
   | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'lease'; readonly outcome: 'granted' | 'landed' | 'withdrawn' | 'refused' | 'failed' }

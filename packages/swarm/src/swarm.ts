@@ -7,11 +7,13 @@ import { startAnnouncer } from './announcer.ts';
 import type { Contact } from './contact.ts';
 import { type Control, startControl } from './control.ts';
 import { openDirectory } from './directory.ts';
+import { askHolders } from './fill/ask-holders.ts';
 import { openExchange } from './fill/exchange.ts';
 import { swarmFill } from './fill/fill.ts';
 import { keepMarks } from './fill/marks.ts';
 import { type Mesh, type MeshParts, openMesh } from './fill/mesh.ts';
-import { fetchSmall, smallAnswerer } from './fill/small.ts';
+import { smallAnswerer } from './fill/small.ts';
+import { vouchAnswerer } from './fill/vouch.ts';
 import { loadIdentity } from './identity.ts';
 import { type HostPort, type JoinTarget, systemResolver } from './join.ts';
 import { startJoining } from './joining.ts';
@@ -39,6 +41,8 @@ export interface SwarmParts {
   readonly uploadRate: number | undefined;
   readonly downloadRate: number | undefined;
   readonly store: BlobStore;
+  /** What this host may vouch for: that it proved the repository public at its origin, and saw the blob in it. */
+  readonly isProven: (repository: string, digest: Digest) => boolean;
   /** Every blob that others may come for. */
   readonly held: () => readonly Digest[];
   readonly originFill: Fill;
@@ -73,7 +77,8 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const presence = stack.use(watchPresence(shared));
   const directory = openDirectory({ ...shared, self, presence, control: () => control });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
-  const answerers = { ...directory.answerers, ...exchange.answerers, small: smallAnswerer(store) };
+  const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
+  const answerers = { ...directory.answerers, ...exchange.answerers, ...own };
   const control: Control = stack.use(await startControl({ ...shared, presence, answerers }));
   stack.use(exchange);
   const announcer = stack.use(startAnnouncer({ ...shared, directory, held: parts.held, watch: presence.watch }));
@@ -86,10 +91,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     member,
     addresses: addressesOf(node, self),
     fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
-    async fetchSmall(digest, signal) {
-      if (isAlone()) return undefined;
-      return await fetchSmall(digest, await directory.find(digest, signal), control, signal);
-    },
+    ...askHolders({ isAlone, isBarred: marks.isBarred, directory, control }),
     announce: announcer.announce,
     withdraw: announcer.withdraw,
     members: () =>

@@ -1,15 +1,13 @@
-import type { Digest, Fill } from '@drayage/core';
+import type { Digest, Fill, Members } from '@drayage/core';
 
 /** The other hosts, as the rest of the agent sees them. */
-export interface Swarm extends AsyncDisposable {
+export interface Swarm extends Members, AsyncDisposable {
   /** This host's own name among the members. */
   readonly member: string;
   /** Where members reach this one, as `host:port`. */
   readonly addresses: { readonly swarm: readonly string[]; readonly links: readonly string[] };
   /** Fills a draft from other members and, for what none of them has, from the origin. */
   readonly fill: Fill;
-  /** The bytes of a small blob, such as a manifest, from a member that holds it: proven. Undefined when none gives it. */
-  fetchSmall(digest: Digest, signal: AbortSignal): Promise<Buffer | undefined>;
   /** The blob is sealed here: others may come for it. */
   announce(digest: Digest): void;
   withdraw(digest: Digest): void;

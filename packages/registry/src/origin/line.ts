@@ -67,11 +67,9 @@ export function startLine(parts: LineParts): Line {
   let waiting = 0;
 
   function outcomeOf(error: unknown, signal: AbortSignal): Outcome {
-    if (isFailure(error)) return 'unknown';
-    if (!signal.aborted) return 'failed';
+    if (!signal.aborted) return isFailure(error) ? 'unknown' : 'failed';
     // A deadline that passed while requests queue for a connection says more about our own haste than about the origin.
-    const late = signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
-    return late && connections.queued() === 0 ? 'failed' : 'unknown';
+    return isDeadline(signal.reason) && connections.queued() === 0 ? 'failed' : 'unknown';
   }
 
   async function send(request: Outgoing, signal: AbortSignal): Promise<Answer> {
@@ -88,13 +86,14 @@ export function startLine(parts: LineParts): Line {
       answerWaitMs,
     );
     waiting += 1;
+    const either = AbortSignal.any([signal, late.signal]);
     try {
-      const answer = await connections.exchange(request, AbortSignal.any([signal, late.signal]));
+      const answer = await connections.exchange(request, either);
       settle(answer.status >= 500 ? 'failed' : 'answered');
       tell(answer.status);
       return answer;
     } catch (error) {
-      settle(outcomeOf(error, signal));
+      settle(outcomeOf(error, either));
       tell('failed');
       throw error;
     } finally {
@@ -104,6 +103,11 @@ export function startLine(parts: LineParts): Line {
   }
 
   return { origin, url, breaker, send, [Symbol.asyncDispose]: () => connections.destroy() };
+}
+
+/** Whoever gives up on an origin says so; a client that goes away says nothing about it. */
+function isDeadline(reason: unknown): boolean {
+  return (reason instanceof Error && reason.name === 'TimeoutError') || isFailure(reason, 'origin_unavailable');
 }
 
 interface Connections {

@@ -1,4 +1,4 @@
-import { sha256 } from '@drayage/core';
+import { Failure, sha256 } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { never, startLab } from './fake-lab.ts';
 import { type Handler, reply, startFakeServer } from './fake-server.ts';
@@ -100,6 +100,23 @@ test('a refusal is no failure, and a question given up lets the next one probe',
   await ask(stop.signal);
   status = 404;
   expect(await ask()).toBeUndefined();
+});
+
+test('an origin that says nothing is left alone once five questions have waited in vain', async () => {
+  await using registry = await startFakeServer(() => {});
+  await using lab = startLab({ url: registry.url });
+  const ask = (reason: Error) => {
+    const stop = new AbortController();
+    setTimeout(() => stop.abort(reason), 20);
+    return lab
+      .repository()
+      .stat(digest, stop.signal)
+      .catch(() => 'failed');
+  };
+  for (let count = 0; count < 6; count += 1) await ask(new Failure('blob_unavailable', 'the client is gone'));
+  expect(lab.origins.status()[0]?.breaker).toBe('closed');
+  for (let count = 0; count < 5; count += 1) await ask(new Failure('origin_unavailable', 'no answer within 4 s'));
+  expect(lab.origins.status()[0]?.breaker).toBe('open');
 });
 
 test('a closed port is unreachable, and says so', async () => {

@@ -1,5 +1,6 @@
 import {
   type Catalog,
+  type Digest,
   describe,
   Failure,
   type FailureCode,
@@ -8,6 +9,7 @@ import {
   repositoryKey,
 } from '@drayage/core';
 import type { Caller, OriginRepository, Origins } from '../origin/types.ts';
+import type { Hearsay } from './hearsay.ts';
 import type { Policies } from './policy.ts';
 import { publicProof } from './public-proof.ts';
 
@@ -22,6 +24,8 @@ export interface Access {
 /** What is asked of the origin to learn whether anyone may read a repository: the client's own question. */
 export interface Question {
   readonly key: string;
+  /** Of what is asked for, when it is asked for by digest: its holders may know more of the repository. */
+  readonly digest: Digest | undefined;
   /** What the client is told when there is no such thing. */
   readonly missing: FailureCode;
   /** Undefined when the origin knows no such thing. */
@@ -32,13 +36,14 @@ export interface AccessParts {
   readonly origins: Origins;
   readonly catalog: Catalog;
   readonly policies: Policies;
+  readonly hearsay: Hearsay;
   readonly report: Report;
   readonly now: () => number;
 }
 
 /** Decides by the policy of each repository. */
-export function openAccess({ origins, catalog, policies, report, now }: AccessParts): Access {
-  const admitAnyone = publicProof({ origins, catalog, now });
+export function openAccess({ origins, catalog, policies, hearsay, report, now }: AccessParts): Access {
+  const admitAnyone = publicProof({ origins, catalog, hearsay, report, now });
 
   return {
     async admit(repository, question, signal) {
@@ -67,6 +72,7 @@ export function openAccess({ origins, catalog, policies, report, now }: AccessPa
     },
     refused(repository) {
       const key = repositoryKey(repository);
+      hearsay.forget(key);
       if (catalog.recallPublic(key) !== undefined) catalog.forgetPublic(key);
     },
   };

@@ -14,6 +14,8 @@ import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders, etagOf } from './answer.ts';
 import { refusalAnswer } from './errors.ts';
 import { orAbort, singleFlight, within } from './flight.ts';
+import { askOrHear, type Hearsay } from './hearsay.ts';
+import type { Prefetch } from './prefetch.ts';
 import { parseRange } from './range.ts';
 
 /** Answers questions for blobs. Who gets an answer with a blob part disposes of the blob. */
@@ -34,12 +36,14 @@ export interface BlobParts {
   readonly pulls: Pulls;
   readonly store: BlobStore;
   readonly catalog: Catalog;
+  readonly hearsay: Hearsay;
+  readonly prefetch: Prefetch;
 }
 
 const STAT_WAIT_MS = 4_000;
 
 /** Serves blobs of repositories that are known to hold them. Knowing a digest is no right to read it. */
-export function blobAnswers({ origins, access, pulls, store, catalog }: BlobParts): AnswerBlob {
+export function blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }: BlobParts): AnswerBlob {
   const stats = singleFlight<number>();
 
   return async (wanted, signal) => {
@@ -52,15 +56,20 @@ export function blobAnswers({ origins, access, pulls, store, catalog }: BlobPart
         stats(`${caller.kind} ${key}@${digest}`, () => stat(remote, key, digest)),
         signal,
       );
-    const size = catalog.belongs(digest, key) ? sizeOf(digest) : await ask();
+    const belongs = catalog.belongs(digest, key) || hearsay.belongs(digest, key);
+    const told = belongs ? undefined : await askOrHear(hearsay, { key, digest, remote, caller }, ask, signal);
+    const size = typeof told === 'number' ? told : sizeOf(digest);
     if (wanted.headOnly) return headAnswer(digest, size ?? (await ask()));
     const blob = await pulls.open({ digest, size, remote }, signal);
     if (!blob) throw new Failure('blob_unknown', `${key} has no blob ${digest}`);
-    return partAnswer(blob, wanted);
+    // A range is the way of those who read an image only where they must, or had most of it already.
+    const isWhole = wanted.range === undefined;
+    return partAnswer(isWhole ? followed(blob, prefetch.follow({ repository: key, digest, remote })) : blob, wanted);
   };
 
   function sizeOf(digest: Digest): number | undefined {
-    return store.sizeOf(digest) ?? catalog.facts(digest)?.size;
+    const facts = catalog.facts(digest);
+    return store.sizeOf(digest) ?? (facts ? facts.size : hearsay.sizeOf(digest));
   }
 
   async function stat(remote: Remote, key: string, digest: Digest): Promise<number> {
@@ -72,7 +81,23 @@ export function blobAnswers({ origins, access, pulls, store, catalog }: BlobPart
 }
 
 function questionFor(digest: Digest): Question {
-  return { key: digest, missing: 'blob_unknown', ask: (remote, signal) => remote.stat(digest, signal) };
+  return { key: digest, digest, missing: 'blob_unknown', ask: (remote, signal) => remote.stat(digest, signal) };
+}
+
+/** The same blob, and `done` when it is let go. */
+function followed(blob: OpenBlob, done: () => void): OpenBlob {
+  return {
+    digest: blob.digest,
+    size: blob.size,
+    get source() {
+      return blob.source;
+    },
+    read: (into, offset, signal) => blob.read(into, offset, signal),
+    async [Symbol.asyncDispose]() {
+      done();
+      await blob[Symbol.asyncDispose]();
+    },
+  };
 }
 
 function headAnswer(digest: Digest, size: number): Answer {

@@ -1,15 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type BlobStore, type Catalog, describe, type Pulls, type Report } from '@drayage/core';
+import { type BlobStore, type Catalog, describe, type Members, type Pulls, type Report } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import { openAccess } from './access.ts';
 import { blobAnswers } from './blobs.ts';
 import { bufferPool } from './buffers.ts';
+import { keepHearsay } from './hearsay.ts';
 import { ownNames } from './host.ts';
 import { type Address, type Listener, openListener } from './listener.ts';
 import { openShelf } from './manifest-shelf.ts';
 import { manifestAnswers } from './manifests.ts';
 import { listAnswers } from './passthrough.ts';
 import type { Policies } from './policy.ts';
+import { openPrefetch, type Prefetch } from './prefetch.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
 import { serve, VISIT_LIMITS, type VisitLimits, type VisitParts } from './visit.ts';
@@ -31,6 +33,8 @@ export interface EndpointParts {
   readonly policies: Policies;
   /** The origin of requests that name none. */
   readonly defaultOrigin: string;
+  /** Other hosts to ask for manifests; undefined for a host that is alone. */
+  readonly members?: Members | undefined;
   /** Names, with or without a port, that clients may use for this agent besides its addresses. */
   readonly hosts: readonly string[];
   readonly report: Report;
@@ -40,7 +44,8 @@ export interface EndpointParts {
 
 /** Opens the endpoint on every address, or on none: the first address that cannot be opened is thrown. */
 export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
-  const visitParts = wire(parts);
+  const prefetch = openPrefetch(parts);
+  const visitParts = wire(parts, prefetch);
   const active = new Set<Promise<void>>();
   let isDraining = false;
   const handle = async (incoming: IncomingMessage, response: ServerResponse, path: string) => {
@@ -74,7 +79,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
     };
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
-    await Promise.all([...closing, ...active]);
+    await Promise.all([...closing, ...active, prefetch[Symbol.asyncDispose]()]);
     signal.removeEventListener('abort', cut);
   };
   return {
@@ -84,13 +89,15 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   };
 }
 
-function wire(parts: EndpointParts): VisitParts {
-  const { origins, pulls, store, catalog, policies, report, now = Date.now } = parts;
-  const access = openAccess({ origins, catalog, policies, report, now });
+function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
+  const { origins, pulls, store, catalog, policies, members, report, now = Date.now } = parts;
+  const hearsay = keepHearsay(members, now);
+  const access = openAccess({ origins, catalog, policies, hearsay, report, now });
   const tags = openTags({ catalog, policies, report, now });
+  const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
   const router = openRouter({
-    answerManifest: manifestAnswers({ origins, access, tags, shelf: openShelf({ store, catalog, report }) }),
-    answerBlob: blobAnswers({ origins, access, pulls, store, catalog }),
+    answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog }),
+    answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
     access,
     origins,

@@ -212,6 +212,10 @@ function fakePulls(store: Lab['store'], { scripted, disposed }: Pick<Lab, 'scrip
         [Symbol.asyncDispose]: async () => void disposed.push(digest),
       });
     },
+    async keep({ digest, size, remote }, signal) {
+      const chunks = await Array.fromAsync(remote.read(digest, { start: 0, end: size }, signal));
+      return await store.put(digest, Buffer.concat(chunks));
+    },
     list: () => [],
     async [Symbol.asyncDispose]() {},
   };

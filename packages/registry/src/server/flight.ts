@@ -1,4 +1,4 @@
-import { Failure } from '@drayage/core';
+import { Failure, isFailure } from '@drayage/core';
 
 /** Lets all who ask for one key at the same time share one piece of work. There are never more flights than askers. */
 export function singleFlight<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
@@ -22,6 +22,32 @@ export async function within<T>(waitMs: number, what: string, work: (signal: Abo
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** What the first gives within `waitMs`; else whichever of both gives something first. Fails as the second does. */
+export async function hedged<T>(
+  first: Promise<T | undefined>,
+  waitMs: number,
+  second: () => Promise<T>,
+  signal: AbortSignal,
+): Promise<T> {
+  const quiet = first.catch((error: unknown) => {
+    if (!isFailure(error)) throw error;
+    return undefined;
+  });
+  const late = Promise.withResolvers<undefined>();
+  const timer = setTimeout(() => late.resolve(undefined), waitMs);
+  try {
+    const early = await Promise.race([quiet, late.promise]);
+    if (early !== undefined) return early;
+  } finally {
+    clearTimeout(timer);
+  }
+  // The first may have ended because nobody waits any more.
+  signal.throwIfAborted();
+  const other = second();
+  const given = quiet.then((value) => value ?? other);
+  return await Promise.any([given, other]).catch(() => other);
 }
 
 /** Waits for the work, but no longer than the signal lets it: the work may go on for others. */

@@ -2,20 +2,25 @@ import {
   type BlobStore,
   type Catalog,
   type Digest,
+  describe,
   Failure,
   isFailure,
+  type Members,
   matches,
   type Report,
-  type Source,
 } from '@drayage/core';
-import { type CheckedManifest, checkManifest, MANIFEST_TYPES } from '../origin/manifest.ts';
+import { type Child, checkManifest } from '../origin/manifest.ts';
 import type { Caller, Manifest, OriginRepository } from '../origin/types.ts';
 import { orAbort, singleFlight, within } from './flight.ts';
+import { askOrHear, type Hearsay } from './hearsay.ts';
+import { type Known, MANIFEST_WAIT_MS, type Read, readBytes, readHeld } from './manifest-read.ts';
 
-/** Manifests by digest: from the disk where the repository is known to hold them, else from the origin. */
+/** Manifests by digest: from the disk where the repository is known to hold them, from other members, or from the origin. */
 export interface Shelf {
   /** The manifest on this disk. Undefined when it is not here, or not known to be the repository's. */
   held(place: Place, digest: Digest): Promise<Known | undefined>;
+  /** The manifest from other members, kept. Undefined when none gives it, or the repository is not known to hold it. */
+  shared(place: Place, digest: Digest, signal: AbortSignal): Promise<Known | undefined>;
   /** The manifest from the origin, kept for the next time. */
   fetched(place: Place, digest: Digest, signal: AbortSignal): Promise<Known>;
 }
@@ -27,40 +32,40 @@ export interface Place {
   readonly caller: Caller;
 }
 
-/** What is known of a manifest: its bytes, or only what the origin says of them. */
-export interface Known {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly size: number;
-  readonly bytes: Buffer | undefined;
-  readonly source: Source;
-}
-
 export interface ShelfParts {
   readonly store: BlobStore;
   readonly catalog: Catalog;
+  readonly members: Members | undefined;
+  readonly hearsay: Hearsay;
+  /** Told of every image that is looked at. */
+  readonly saw: (repository: string, manifest: Digest, layers: readonly Child[]) => void;
   readonly report: Report;
 }
 
-export const MANIFEST_WAIT_MS = 8_000;
-const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
-const INDEX_TYPE = /index|list/;
-
-interface Read extends Known {
-  readonly children: CheckedManifest['children'];
-}
+/** Members are fast or of no use. */
+const MEMBERS_WAIT_MS = 2_000;
+const BELONGS_WAIT_MS = 4_000;
 
 /** Keeps manifests, and notes which blobs a repository holds because its manifests name them. */
-export function openShelf({ store, catalog, report }: ShelfParts): Shelf {
+export function openShelf(parts: ShelfParts): Shelf {
+  const { store, catalog, hearsay, saw, report } = parts;
   const reads = singleFlight<Read | undefined>();
+  const gifts = singleFlight<Read | undefined>();
   const fetches = singleFlight<Read>();
 
   return {
     async held({ key }, digest) {
-      if (!catalog.belongs(digest, key)) return undefined;
-      const read = await reads(digest, () => readHeld(digest));
+      if (!catalog.belongs(digest, key) && !hearsay.belongs(digest, key)) return undefined;
+      const read = await reads(digest, () => readHeld(parts, digest));
       if (read) note(key, read);
       return read;
+    },
+    shared(place, digest, signal) {
+      const { key, caller } = place;
+      return orAbort(
+        gifts(`${caller.kind} ${key}@${digest}`, () => takeAndKeep(place, digest)),
+        signal,
+      );
     },
     fetched(place, digest, signal) {
       const { key, caller } = place;
@@ -71,40 +76,71 @@ export function openShelf({ store, catalog, report }: ShelfParts): Shelf {
     },
   };
 
-  async function readHeld(digest: Digest): Promise<Read | undefined> {
-    try {
-      const bytes = await readWhole(store, digest);
-      if (!bytes) return undefined;
-      const mediaType = typeOf(bytes, catalog.facts(digest)?.mediaType);
-      if (mediaType === undefined) return undefined;
-      const { children } = checkManifest(bytes, mediaType);
-      return { digest, mediaType, size: bytes.length, bytes, source: 'disk', children };
-    } catch (error) {
-      // The origin may do better than this disk.
-      if (isFailure(error)) return undefined;
-      throw error;
-    }
+  async function takeAndKeep(place: Place, digest: Digest): Promise<Read | undefined> {
+    // Another repository may have brought it here.
+    const read = (await reads(digest, () => readHeld(parts, digest))) ?? (await readShared(parts, place, digest));
+    if (!read || !(await isOf(parts, place, digest))) return undefined;
+    note(place.key, read);
+    if (read.source === 'peer' && read.bytes) await store.put(digest, read.bytes);
+    return read;
   }
 
   async function fetchAndKeep(place: Place, digest: Digest): Promise<Read> {
-    const { mediaType, bytes } = await getManifest(place, digest, undefined);
+    const { key, remote } = place;
+    const answer = getManifest(place, digest, undefined);
+    const { mediaType, bytes } = await hearsay.silence.watch({ origin: remote.origin, key }, answer);
     if (!matches(bytes, digest)) {
       report({ kind: 'corrupt', where: 'origin', digest, detail: `${place.key} sent another manifest` });
       throw new Failure('manifest_invalid', `${place.key} sent another manifest than ${digest}`);
     }
-    const { children } = checkManifest(bytes, mediaType);
-    const read: Read = { digest, mediaType, size: bytes.length, bytes, source: 'origin', children };
-    note(place.key, read);
+    const checked = checkManifest(bytes, mediaType);
+    catalog.note(digest, { repository: key, mediaType, size: bytes.length });
+    const read: Read = { digest, mediaType, size: bytes.length, bytes, source: 'origin', checked };
+    note(key, read);
     await store.put(digest, bytes);
     return read;
   }
 
-  function note(repository: string, { digest, mediaType, size, children }: Read): void {
-    catalog.note(digest, { repository, mediaType, size });
-    for (const child of children) {
-      catalog.note(child.digest, { repository, mediaType: child.mediaType, size: child.size });
-    }
+  function note(repository: string, { digest, mediaType, size, checked: { kind, children } }: Read): void {
+    if (catalog.belongs(digest, repository)) {
+      catalog.note(digest, { repository, mediaType, size });
+      for (const child of children) {
+        catalog.note(child.digest, { repository, mediaType: child.mediaType, size: child.size });
+      }
+    } else hearsay.extend(repository, children);
+    // The first that an image names is its config.
+    if (kind === 'image') saw(repository, digest, children.slice(1));
   }
+}
+
+async function readShared(
+  { members, catalog, report }: ShelfParts,
+  { remote: { origin } }: Place,
+  digest: Digest,
+): Promise<Read | undefined> {
+  const late = AbortSignal.timeout(MEMBERS_WAIT_MS);
+  try {
+    const bytes = await members?.fetchSmall(digest, late);
+    if (!bytes) return undefined;
+    report({ kind: 'fetched', from: 'peer', origin, bytes: bytes.length });
+    return readBytes(bytes, { digest, source: 'peer' }, catalog.facts(digest)?.mediaType);
+  } catch (error) {
+    // The origin may do better than the members; a fault of ours must not cost the client its pull.
+    if (!isFailure(error) && !late.aborted) report({ kind: 'error', where: 'members', problem: describe(error) });
+    return undefined;
+  }
+}
+
+/** Whether the repository holds the manifest. Having its bytes is no right to show them under any name. */
+async function isOf({ catalog, hearsay }: ShelfParts, place: Place, digest: Digest): Promise<boolean> {
+  const { key, remote } = place;
+  if (catalog.belongs(digest, key) || hearsay.belongs(digest, key)) return true;
+  const head = (late: AbortSignal) => remote.headManifest(digest, late);
+  const ask = () => within(BELONGS_WAIT_MS, `asking for ${key}@${digest}`, head);
+  const said = await askOrHear(hearsay, { ...place, digest }, ask, AbortSignal.timeout(MANIFEST_WAIT_MS));
+  if (said === 'heard' || !said) return said === 'heard';
+  catalog.note(digest, { repository: key, mediaType: said.mediaType, size: said.size });
+  return true;
 }
 
 /** The manifest as the origin sends it for this Accept. Throws `manifest_unknown` when it has none. */
@@ -117,39 +153,4 @@ export async function getManifest(
   const manifest = await within(MANIFEST_WAIT_MS, `reading ${key} ${reference}`, read);
   if (!manifest) throw new Failure('manifest_unknown', `${key} has no manifest ${reference}`);
   return manifest;
-}
-
-async function readWhole(store: BlobStore, digest: Digest): Promise<Buffer | undefined> {
-  await using blob = await store.open(digest);
-  if (!blob || blob.size > MANIFEST_BYTES_MAX) return undefined;
-  const bytes = Buffer.allocUnsafe(blob.size);
-  const late = AbortSignal.timeout(MANIFEST_WAIT_MS);
-  for (let offset = 0; offset < bytes.length; ) {
-    const count = await blob.read(bytes.subarray(offset), offset, late);
-    if (count === 0) return undefined;
-    offset += count;
-  }
-  return matches(bytes, digest) ? bytes : undefined;
-}
-
-/**
- * What kind of manifest a document is. Its own word counts first, since what others said of a digest may be wrong.
- * Undefined when it is none; whether it is sound is for the check to say.
- */
-function typeOf(bytes: Buffer, told: string | undefined): string | undefined {
-  const document = parseObject(bytes);
-  const isIndex = Array.isArray(document['manifests']);
-  if (!isIndex && !Array.isArray(document['layers'])) return undefined;
-  const named = document['mediaType'] ?? told;
-  const fitting = MANIFEST_TYPES.filter((type) => INDEX_TYPE.test(type) === isIndex);
-  return fitting.find((type) => type === named) ?? fitting.find((type) => type.includes('.oci.'));
-}
-
-function parseObject(bytes: Buffer): Record<string, unknown> {
-  try {
-    const document: unknown = JSON.parse(bytes.toString());
-    return typeof document === 'object' && document !== null ? { ...document } : {};
-  } catch {
-    return {};
-  }
 }

@@ -1,10 +1,11 @@
-import { type Digest, Failure, type Repository, repositoryKey } from '@drayage/core';
+import { type Catalog, type Digest, Failure, type Repository, repositoryKey } from '@drayage/core';
 import { MANIFEST_TYPES } from '../origin/manifest.ts';
 import type { ManifestHead, Origins } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders } from './answer.ts';
-import { within } from './flight.ts';
-import { getManifest, type Known, MANIFEST_WAIT_MS, type Place, type Shelf } from './manifest-shelf.ts';
+import { hedged, within } from './flight.ts';
+import { type Known, MANIFEST_WAIT_MS } from './manifest-read.ts';
+import { getManifest, type Place, type Shelf } from './manifest-shelf.ts';
 import type { ManifestReference } from './request.ts';
 import type { Resolved, Tags } from './tags.ts';
 
@@ -24,28 +25,36 @@ export interface ManifestParts {
   readonly access: Access;
   readonly tags: Tags;
   readonly shelf: Shelf;
+  readonly catalog: Catalog;
 }
 
+/** Members that have not given a manifest by then are raced with its origin. */
+const MEMBERS_HEAD_START_MS = 300;
+
 /** Serves manifests to callers that may read their repository. */
-export function manifestAnswers({ origins, access, tags, shelf }: ManifestParts): AnswerManifest {
+export function manifestAnswers({ origins, access, tags, shelf, catalog }: ManifestParts): AnswerManifest {
   return async ({ repository, reference, accept, headOnly }, signal) => {
-    const caller = await access.admit(repository, questionFor(reference), signal);
+    const key = repositoryKey(repository);
+    const caller = await access.admit(repository, questionFor(reference, key, catalog), signal);
     const remote = origins.repository(repository.origin, repository.path, caller);
-    const place: Place = { key: repositoryKey(repository), remote, caller };
+    const place: Place = { key, remote, caller };
     const resolved: Resolved =
       'digest' in reference
         ? { digest: reference.digest, head: undefined, stale: false }
         : await tags.resolve({ path: repository.path, tag: reference.tag, remote, caller: caller.kind }, signal);
+    const { digest } = resolved;
+    const fromOrigin = async () =>
+      (headOnly ? await head(place, digest) : undefined) ?? (await shelf.fetched(place, digest, signal));
     const known =
-      (await shelf.held(place, resolved.digest)) ??
-      (headOnly ? await head(place, resolved) : undefined) ??
-      (await shelf.fetched(place, resolved.digest, signal));
+      (await shelf.held(place, digest)) ??
+      (headOnly && resolved.head ? complete(resolved.head, digest) : undefined) ??
+      (await hedged(shelf.shared(place, digest, signal), MEMBERS_HEAD_START_MS, fromOrigin, signal));
     if (accepts(accept, known.mediaType)) return answer(known, resolved.stale);
 
     // What the client's own Accept makes of it at the origin may be a conversion, so it is not kept.
     const text = textOf(reference);
-    const { digest, mediaType, bytes } = await getManifest(place, text, accept);
-    return answer({ digest, mediaType, size: bytes.length, bytes, source: 'origin' }, resolved.stale);
+    const { mediaType, bytes, ...sent } = await getManifest(place, text, accept);
+    return answer({ digest: sent.digest, mediaType, size: bytes.length, bytes, source: 'origin' }, resolved.stale);
   };
 }
 
@@ -57,9 +66,9 @@ export function accepts(accept: string | undefined, mediaType: string): boolean 
 }
 
 /** What the origin says of a manifest, when it says all that a client needs: so that asking costs no download. */
-async function head({ key, remote }: Place, { digest, head: told }: Resolved): Promise<Known | undefined> {
+async function head({ key, remote }: Place, digest: Digest): Promise<Known | undefined> {
   const ask = (late: AbortSignal) => remote.headManifest(digest, late);
-  const said = told ?? (await within(MANIFEST_WAIT_MS, `asking for ${key}@${digest}`, ask));
+  const said = await within(MANIFEST_WAIT_MS, `asking for ${key}@${digest}`, ask);
   if (!said) throw new Failure('manifest_unknown', `${key} has no manifest ${digest}`);
   return complete(said, digest);
 }
@@ -71,9 +80,20 @@ function complete(said: ManifestHead, digest: Digest): Known | undefined {
   return MANIFEST_TYPES.includes(mediaType) ? known : undefined;
 }
 
-function questionFor(reference: ManifestReference): Question {
+function questionFor(reference: ManifestReference, repository: string, catalog: Catalog): Question {
   const text = textOf(reference);
-  return { key: text, missing: 'manifest_unknown', ask: (remote, signal) => remote.headManifest(text, signal) };
+  const digest = 'digest' in reference ? reference.digest : undefined;
+  return {
+    key: text,
+    digest,
+    missing: 'manifest_unknown',
+    async ask(remote, signal) {
+      const said = await remote.headManifest(text, signal);
+      // Whoever finds it elsewhere need not ask again whether it belongs here.
+      if (said && digest) catalog.note(digest, { repository, mediaType: said.mediaType, size: said.size });
+      return said;
+    },
+  };
 }
 
 function textOf(reference: ManifestReference): string {

@@ -26,6 +26,7 @@ export function listAnswers({ origins, access }: ListParts): AnswerList {
       wanted.kind === 'tags' ? remote.listTags(page, late) : remote.referrers(wanted.digest, page, late);
     const question: Question = {
       key: wanted.kind,
+      digest: undefined,
       missing: 'name_unknown',
       ask: (remote, late) => list(remote, '', late),
     };

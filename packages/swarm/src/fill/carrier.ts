@@ -215,6 +215,7 @@ function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
   const { line, roll } = shared;
   const heard = new Set<string>();
   let isLooking = false;
+  const fail = (error: unknown) => inside.end(asError(error));
 
   /** A home may only have been busy, or have come lately: two homes at a time send members to the origin twice. */
   async function lookForFirst(home: MemberId): Promise<void> {
@@ -222,21 +223,27 @@ function homeActs(inside: Inside, tools: Tools): Pick<Acts, HomeKind> {
     const [first] = homes;
     if (first === undefined || first === home || isLooking) return;
     isLooking = true;
-    if (await line.isThere(first)) step({ kind: 'homes', homes });
+    const isThere = await line.isThere(first);
     isLooking = false;
+    if (!isThere) return;
+    filling?.story.note(`turns to home ${roll.memberOf(first) ?? 'unknown'}`);
+    step({ kind: 'homes', homes });
   }
 
   return {
     report({ home, report }) {
       filling?.story.home(roll.memberOf(home));
-      void lookForFirst(home);
+      lookForFirst(home).catch(fail);
       line.report(home, { digest, size: plan.size, report }).then(
         ({ nearer, ...answer }) => {
           step({ kind: 'answered', home, answer });
           for (const member of nearer) if (heard.size < HEARD_MAX) heard.add(member);
-          if (nearer.length > 0) void lookForFirst(home);
+          if (nearer.length > 0) lookForFirst(home).catch(fail);
         },
-        () => step({ kind: 'home lost', home }),
+        () => {
+          filling?.story.note(`home ${roll.memberOf(home) ?? 'unknown'} does not answer`);
+          step({ kind: 'home lost', home });
+        },
       );
     },
     landed: ({ home, piece }) => line.landed(home, { digest, size: plan.size }, piece),

@@ -22,6 +22,9 @@ export interface Rogue {
   /** The other side opened a blob, or answered. */
   onOpen: (link: Link, channel: number, digest: Digest, terms: OpenTerms) => void;
   onWant: (link: Link, wanted: Wanted) => void;
+  onClose: () => void;
+  /** How many channels were opened to it. */
+  opened: number;
   answer(answerers: Readonly<Record<string, Answerer>>): void;
   dial(host: FakeHost): Promise<Link>;
 }
@@ -37,11 +40,15 @@ export async function startRogue(swarm: FakeSwarm): Promise<Rogue> {
     links.push(link);
     const nothing = () => {};
     return {
-      opened: (channel, digest, terms) => rogue.onOpen(link, channel, digest, terms),
+      opened(channel, digest, terms) {
+        rogue.opened++;
+        rogue.onOpen(link, channel, digest, terms);
+      },
+      closed: () => rogue.onClose(),
       wants: (wanted) => rogue.onWant(link, wanted),
       ended: (reason) => void ends.push(reason),
       arrived: () => undefined,
-      ...{ closed: nothing, has: nothing, lost: nothing, offered: nothing, declined: nothing },
+      ...{ has: nothing, lost: nothing, offered: nothing, declined: nothing },
       ...{ cancelled: nothing, isBusy: nothing, isGone: nothing },
     };
   }
@@ -53,6 +60,8 @@ export async function startRogue(swarm: FakeSwarm): Promise<Rogue> {
     contact: { member, links: [{ host, port }], zone: undefined },
     onOpen: () => {},
     onWant: () => {},
+    onClose: () => {},
+    opened: 0,
     answer: (answerers) => void swarm.answerers.set(member, answerers),
     dial: ({ member: other, contact }) =>
       dialLink(parts, { member: other, host: contact.links[0]?.host ?? '', port: contact.links[0]?.port ?? 0 }, never),

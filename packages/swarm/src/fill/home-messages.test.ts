@@ -1,11 +1,15 @@
 import { Failure, planPieces, sha256 } from '@drayage/core';
 import { fullBitmap, listPieces, type MemberReport } from '@drayage/exchange';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { newIdentity } from './fake-hosts.ts';
 import { decodeAbout, decodePieces, decodeReport, decodeRun, encodeReport } from './home-messages.ts';
 
 const DIGEST = sha256(Buffer.from('a blob'));
-const MEMBER = '12D3KooWGzh5zVb6hHn2kDk1Yc6bhBGc3m4hJ1qQm8uQ9kQ1ZxAb';
+const [MEMBER, OTHER] = (await Promise.all([newIdentity(), newIdentity()])).map((identity) =>
+  peerIdFromPrivateKey(identity).toString(),
+) as [string, string];
 const CONTACT = { member: MEMBER, links: [{ host: '10.0.0.1', port: 5051 }], zone: 'z1' };
 const overTheWire = (message: unknown): unknown => JSON.parse(JSON.stringify(message));
 
@@ -55,7 +59,7 @@ test('pieces beyond the last one do not count', () => {
 
 test('a member can only speak for itself', () => {
   const report = { held: '', wantsMembers: false, isFollowing: false, isComplete: false, uplinkBytesPerSecond: 0 };
-  const message = { digest: DIGEST, size: 1, contact: { ...CONTACT, member: `${MEMBER.slice(0, -1)}c` }, ...report };
+  const message = { digest: DIGEST, size: 1, contact: { ...CONTACT, member: OTHER }, ...report };
   expect(() => decodeReport(MEMBER, message)).toThrow('speak for itself');
 });
 

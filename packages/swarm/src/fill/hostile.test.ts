@@ -218,7 +218,8 @@ test.concurrent('a home that names nobody who exists, and leases what makes no s
       for (const _ of [1, 2]) void lease(member, { start: 0, end: COUNT });
       // The address of one honest member, for another.
       const lie = hosts.map(({ member: name }) => ({ member: name, links: rogue.contact.links, zone: undefined }));
-      return { members: [...nobody, ...lie, 'nonsense', null, { member: 7 }], reportEveryMs: -5 };
+      const nearer = ['1'.repeat(52), `12D3KooW${'z'.repeat(44)}`, rogue.member];
+      return { members: [...nobody, ...lie, 'nonsense', null, { member: 7 }], reportEveryMs: -5, nearer };
     },
     landed: () => undefined,
     returned: () => undefined,

@@ -1,10 +1,9 @@
 import { type BlobStore, type Digest, Failure, matches, parseDigest } from '@drayage/core';
 import { peerIdFromString } from '@libp2p/peer-id';
-import type { Contact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 
-/** What fits into one control message: every manifest but the most absurd. */
-const SMALL_BYTES_MAX: number = 128 * 1024;
+/** What fits into one control message as Base64: every manifest but the most absurd. */
+const SMALL_BYTES_MAX: number = 64 * 1024;
 const MEMBERS_ASKED_MAX = 3;
 const ANSWER_WAIT_MS = 1000;
 
@@ -31,11 +30,11 @@ export function smallAnswerer(store: BlobStore): Answerer {
 /** A small blob from the first of its holders that gives it, proven. Undefined when none does. */
 export async function fetchSmall(
   digest: Digest,
-  holders: readonly Contact[],
+  holders: readonly string[],
   control: Control,
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
-  for (const { member } of holders.slice(0, MEMBERS_ASKED_MAX)) {
+  for (const member of holders.slice(0, MEMBERS_ASKED_MAX)) {
     const late = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WAIT_MS)]);
     const answer = await control.ask(peerIdFromString(member), 'small', { digest }, late).catch(() => undefined);
     signal.throwIfAborted();

@@ -1,0 +1,176 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type Digest, Failure, sha256 } from '@drayage/core';
+import { expect, test, vi } from 'vitest';
+import type { Contact } from '../contact.ts';
+import { DOOR_LIMITS } from '../link/door.ts';
+import { listenForLinks } from '../link/listen.ts';
+import type { LinkReason } from '../link/reason.ts';
+import type { Link, OpenTerms } from '../link/types.ts';
+import { linkOptionsOf, newIdentity } from './fake-hosts.ts';
+import { type Listener, type Mesh, type MeshParts, openMesh } from './mesh.ts';
+
+const DIGEST = sha256(Buffer.from('a blob'));
+const TERMS: OpenTerms = { zone: undefined, uplinkBytesPerSecond: 0 };
+
+interface Side extends AsyncDisposable {
+  readonly mesh: Mesh;
+  readonly contact: Contact;
+  readonly told: string[];
+  readonly shunned: string[];
+  readonly barred: Set<string>;
+}
+
+async function startSide(changes: Partial<MeshParts> = {}): Promise<Side> {
+  await using stack = new AsyncDisposableStack();
+  const [told, shunned, barred]: [string[], string[], Set<string>] = [[], [], new Set()];
+  const links = await linkOptionsOf(await newIdentity());
+  const mesh = openMesh({
+    links,
+    listenerOf: () => undefined,
+    startListener: async () => undefined,
+    isBarred: (member) => barred.has(member),
+    shun: (member) => void shunned.push(member),
+    report: (happening) =>
+      void told.push(`${happening.kind} ${'problem' in happening ? happening.problem : ''}`.trim()),
+    ...changes,
+  });
+  const at = { host: '127.0.0.1', port: 0, admits: mesh.admits, doorLimits: DOOR_LIMITS };
+  const { host, port } = stack.use(await listenForLinks({ ...mesh.linkParts, ...at }));
+  stack.use(mesh);
+  const owned = stack.move();
+  const contact = { member: links.identity.member, links: [{ host, port }], zone: undefined };
+  return { mesh, contact, told, shunned, barred, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** A listener that writes down what it is told. */
+function listening(told: string[]): Listener {
+  const tell = (what: string) => () => void told.push(what);
+  return {
+    ...{
+      opened: tell('opened'),
+      closed: tell('closed'),
+      has: tell('has'),
+      lost: tell('lost'),
+      offered: tell('offered'),
+    },
+    ...{ declined: tell('declined'), wants: tell('wants'), cancelled: tell('cancelled'), refused: tell('refused') },
+    ...{ arrived: () => undefined, ended: tell('ended') },
+  };
+}
+
+/** An address where somebody listens and says nothing. */
+async function startHole(): Promise<AsyncDisposable & { readonly port: number }> {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
+
+test('all who want a link to one member at once get the same', async () => {
+  await using one = await startSide();
+  await using other = await startSide();
+  const links = await Promise.all([one.mesh.reach(other.contact), one.mesh.reach(other.contact)]);
+  expect(links[0]).toBe(links[1]);
+  expect(await one.mesh.reach(other.contact)).toBe(links[0]);
+  expect(one.mesh.list()).toHaveLength(1);
+});
+
+test('a member that is not at one address is looked for at the next', async () => {
+  await using one = await startSide();
+  await using other = await startSide();
+  const links = [{ host: '127.0.0.1', port: 1 }, ...other.contact.links];
+  expect((await one.mesh.reach({ ...other.contact, links })).member).toBe(other.contact.member);
+});
+
+test('a member that is nowhere is a failure, and no link', async () => {
+  await using one = await startSide();
+  await using other = await startSide();
+  const nobody = { ...other.contact, member: one.contact.member };
+  await expect(one.mesh.reach(nobody)).rejects.toMatchObject({ code: 'member_unreachable' });
+  await expect(one.mesh.reach({ ...nobody, links: [] })).rejects.toMatchObject({ code: 'member_unreachable' });
+  await vi.waitFor(() => expect(one.mesh.list()).toEqual([]));
+});
+
+test('a mesh that is closed dials nobody any more', async () => {
+  await using hole = await startHole();
+  await using one = await startSide();
+  await using other = await startSide();
+  const links = [{ host: '127.0.0.1', port: hole.port }];
+  const reaching = one.mesh.reach({ ...other.contact, links: [...links, ...other.contact.links] });
+  const refused = expect(reaching).rejects.toMatchObject({ code: 'member_unreachable' });
+  await one.mesh[Symbol.asyncDispose]();
+  await refused;
+  expect(one.mesh.list()).toEqual([]);
+});
+
+test('a member that is barred is neither reached nor let in', async () => {
+  await using one = await startSide();
+  await using other = await startSide();
+  one.barred.add(other.contact.member);
+  await expect(one.mesh.reach(other.contact)).rejects.toThrow('left alone');
+  await expect(other.mesh.reach(one.contact)).rejects.toThrow('no link');
+});
+
+test.each<[LinkReason, boolean]>([
+  ['malformed', true],
+  ['unasked', true],
+  ['excess', true],
+  ['closed', false],
+  ['left', false],
+  ['broken', false],
+  ['refused', false],
+])('whose link ends as "%s" is shunned: %s', async (reason, isShunned) => {
+  await using one = await startSide();
+  await using other = await startSide();
+  (await one.mesh.reach(other.contact)).end(reason);
+  expect(one.shunned).toEqual(isShunned ? [other.contact.member] : []);
+});
+
+test('parting with a member leaves links with others alone', async () => {
+  await using one = await startSide();
+  await using bad = await startSide();
+  await using good = await startSide();
+  const [first, second] = [await one.mesh.reach(bad.contact), await one.mesh.reach(good.contact)];
+  one.mesh.part(bad.contact.member);
+  expect([first.isOpen(), second.isOpen()]).toEqual([false, true]);
+});
+
+/** Opens a blob on a link to this side, and says how it was answered. */
+async function ask(side: Side): Promise<{ readonly link: Link; readonly told: string[] }> {
+  const told: string[] = [];
+  const listener = listening(told);
+  const asker = await startSide({ listenerOf: () => listener });
+  const link = await asker.mesh.reach(side.contact);
+  asker.mesh.open(link, DIGEST, TERMS, listener);
+  await vi.waitFor(() => expect(told.length).toBeGreaterThan(0));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  const isOpen = link.isOpen();
+  await asker[Symbol.asyncDispose]();
+  return { link: { ...link, isOpen: () => isOpen }, told };
+}
+
+const refusing: readonly [
+  what: string,
+  lines: number,
+  startListener: (digest: Digest) => Promise<Listener | undefined>,
+][] = [
+  ['a blob that is not here', 0, async () => undefined],
+  ['a blob that a failing disk does not give', 0, () => Promise.reject(new Failure('disk_failed', 'no'))],
+  ['a blob that a fault keeps from being looked up', 1, () => Promise.reject(new TypeError('a fault'))],
+  ['a blob whose part is over before it begins', 0, async () => listening([])],
+];
+
+test.each(refusing)('%s is refused, and the link goes on', async (_what, lines, startListener) => {
+  await using side = await startSide({ startListener });
+  const { link, told } = await ask(side);
+  expect(told.slice(0, 2)).toEqual(['opened', 'closed']);
+  expect(link.isOpen()).toBe(true);
+  expect(side.told.filter((line) => line.startsWith('error'))).toHaveLength(lines);
+});
