@@ -40,7 +40,7 @@ export const swarmHerd: Proof = {
       hosts: 6,
       hostMbit: 50,
       originMbit: 50,
-      bytes: 16 * MIB,
+      bytes: 32 * MIB,
       isCompared: false,
       overLimitMax: SLOWEST_OVER_LIMIT_MAX_SHORT,
     };
