@@ -6,7 +6,7 @@ import { until } from '../lab/process.ts';
 import { LIES, makeRogue, type Vice, viceOf } from '../lab/rogue.ts';
 import { isSealed, tamper } from '../lab/tamper.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round, warmUp } from './swarm-run.ts';
 
 const SLOWEST_OVER_CLEAN_MAX = 1.5;
 const RUNTIMES = 3;
@@ -37,6 +37,7 @@ export const swarmBadMembers: Proof = {
     await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     await using runtimes = await startRuntimes(lab.hosts.slice(0, RUNTIMES));
     const rogue = await makeRogue(lab.folder);
+    await warmUp(lab);
     const image = await lab.origin.push('clean', bytes);
     const clean = await measure({ lab, image, runtimes: runtimes.clients });
     const runs: Run[] = [clean];

@@ -4,10 +4,23 @@ import { MIB } from '../lab/images.ts';
 import { homeOf } from '../lab/members.ts';
 import { until } from '../lab/process.ts';
 import type { Figures, Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, limitSeconds, linksFor, measure, type Run, round } from './swarm-run.ts';
+import {
+  figuresOf,
+  inMib,
+  isClean,
+  judge,
+  limitSeconds,
+  linksFor,
+  measure,
+  type Run,
+  round,
+  warmUp,
+} from './swarm-run.ts';
 
 const LOST_SECONDS_MAX = 3;
 const EGRESS_MAX = 1.05;
+/** The leases of one host are a larger share of a small image. */
+const EGRESS_MAX_SHORT = 1.25;
 const HALF_WAY_WAIT_MS = 60_000;
 
 type Role = 'home' | 'leaseHolder';
@@ -29,8 +42,10 @@ export const swarmDeaths: Proof = {
     const [count, bytes] = isShort ? [8, 32 * MIB] : [16, 128 * MIB];
     const links = linksFor(count, isShort);
     await using lab = await startHosts({ folder, ...links });
+    await warmUp(lab);
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const runs: Run[] = [clean];
+    const egressMost = isShort ? EGRESS_MAX_SHORT : EGRESS_MAX;
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };
     const figures: Record<string, number | string> = { ...links, ...figuresOf('clean', clean) };
     for (const [role, signal] of isShort ? CASES.slice(0, 2) : CASES) {
@@ -41,7 +56,7 @@ export const swarmDeaths: Proof = {
       runs.push(run);
       Object.assign(figures, { [`${name}LostSeconds`]: round(lostSeconds) }, figuresOf(name, run));
       promises[`${name} costs ≤ ${LOST_SECONDS_MAX} s`] = lostSeconds <= LOST_SECONDS_MAX;
-      promises[`${name} has an egress ≤ ${EGRESS_MAX}`] = run.egress <= EGRESS_MAX;
+      promises[`${name} has an egress ≤ ${egressMost}`] = run.egress <= egressMost;
       promises[`${name} is no other client's error`] = isClean(run);
     }
     const told: Figures = { imageMiB: inMib(bytes), limitSeconds: round(limitSeconds(links, bytes)), ...figures };

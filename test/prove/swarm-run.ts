@@ -42,6 +42,13 @@ export interface RunParts {
   readonly lost?: ReadonlyMap<Host, Promise<void>>;
 }
 
+const WARM_UP_BYTES: number = 8 * MIB;
+
+/** Lets all hosts pull a small image first: agents run for weeks, and their first seconds are no measure for what follows. */
+export async function warmUp(lab: Hosts): Promise<Run> {
+  return await measure({ lab, image: await lab.origin.push('warm-up', WARM_UP_BYTES) });
+}
+
 /** Lets hosts pull an image, each when it is told to, and measures. */
 export async function measure({
   lab,
@@ -117,6 +124,14 @@ export interface Links {
   readonly hosts: number;
   readonly hostMbit: number;
   readonly originMbit: number;
+}
+
+/**
+ * What the origin may send of an image that hosts want at about the same time, over its bytes: once, and a race or two.
+ * A piece is a larger share of the small images of the short form.
+ */
+export function egressMax(isShort: boolean): number {
+  return isShort ? 1.05 : 1.02;
 }
 
 /** Links of 100 Mbit/s; half of that in the short form, which leaves the processor of a small machine room. */

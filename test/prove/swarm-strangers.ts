@@ -5,7 +5,7 @@ import { membersOf } from '../lab/members.ts';
 import { type Strangers, strangers } from '../lab/strangers.ts';
 import { makeSwarmKey, swarmOptions } from '../lab/swarm-options.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, linksFor, measure, round } from './swarm-run.ts';
+import { figuresOf, inMib, isClean, judge, linksFor, measure, round, warmUp } from './swarm-run.ts';
 
 const ATTEMPTS_PER_SECOND = 100;
 /** An attack may cost so much of the time of a pull. */
@@ -19,6 +19,7 @@ export const swarmStrangers: Proof = {
   run: async (folder, isShort) => {
     const [count, bytes] = isShort ? [6, 32 * MIB] : [16, 128 * MIB];
     await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
+    await warmUp(lab);
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const image = await lab.origin.push('besieged', bytes);
     const foreignMembers = await startForeigner(lab);
