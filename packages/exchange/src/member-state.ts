@@ -116,6 +116,8 @@ interface OriginWork {
   isRefused: boolean;
   /** Members do not deliver: we fetch for ourselves. */
   isImpatient: boolean;
+  /** Pieces of the next run that we fetch for ourselves: more each time. */
+  aloneRun: number;
 }
 
 /** Which pieces are under suspicion after the whole digest failed. */
@@ -206,6 +208,7 @@ export function newMember(parts: MemberParts, now: number): Member {
       retryMs: ORIGIN_RETRY_MS,
       isRefused: false,
       isImpatient: false,
+      aloneRun: 1,
     },
     parole: { suspects: [], suspect: undefined, cleared: new Map() },
   };

@@ -83,7 +83,11 @@ test('a member whom nothing reaches fetches for itself in the end, until others 
     const answer: MemberEvent = { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } };
     decisions.push(...happen(member, now, { kind: 'tick' }, answer));
   }
-  expect(fetches(decisions)).toEqual([{ start: 0, end: 8 }]);
-  const later = Array.from({ length: 8 }, (_, piece) => arrive(member, 2 * PATIENCE_MS + 300 + piece, piece)).flat();
-  expect(fetches(later)).toEqual([{ start: 8, end: 16 }]);
+  expect(fetches(decisions)).toEqual([{ start: 0, end: 1 }]);
+  const later = Array.from({ length: 7 }, (_, piece) => arrive(member, 2 * PATIENCE_MS + 300 + piece, piece)).flat();
+  expect(fetches(later)).toEqual([
+    { start: 1, end: 3 },
+    { start: 3, end: 7 },
+    { start: 7, end: 15 },
+  ]);
 });

@@ -136,6 +136,7 @@ export function losePatience(member: Member): void {
     return;
   }
   origin.isImpatient = true;
+  origin.aloneRun = 1;
   goOnAlone(member);
 }
 
@@ -147,7 +148,8 @@ export function goOnAlone(member: Member): void {
   for (let piece = ahead < plan.count ? ahead : 0; piece < plan.count; piece++) {
     if (isHere(member, piece)) continue;
     enqueue(member, piece);
-    if (origin.queue.length === LEASE_PIECES_MAX) break;
+    if (origin.queue.length === origin.aloneRun) break;
   }
+  origin.aloneRun = Math.min(2 * origin.aloneRun, LEASE_PIECES_MAX);
   fetchNext(member);
 }
