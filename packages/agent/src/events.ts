@@ -8,6 +8,7 @@ type Facts = Readonly<Record<string, string | number | undefined>>;
 type Tell = (level: Level, message: string, facts: Facts, about?: string) => void;
 
 const REPEAT_MS = 30_000;
+const OTHERS: ReadonlySet<string> = new Set(['joining', 'control', 'directory', 'uploads', 'presence']);
 const REPEATS_MAX = 512;
 const TEXT_CHARS_MAX = 400;
 const BREAKER = { closed: 0, 'half-open': 1, open: 2 } as const;
@@ -120,7 +121,8 @@ const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = 
   },
   error: ({ where, problem }, { errors }, tell) => {
     errors.inc({ kind: where });
-    tell('error', problem, { where }, where + problem);
+    // Members come, go and are busy; a person is needed only for what is ours.
+    tell(OTHERS.has(where) ? 'warn' : 'error', problem, { where }, where + problem);
   },
 };
 

@@ -199,18 +199,22 @@ export function newMember(parts: MemberParts, now: number): Member {
       isLacking: false,
       hasMoved: false,
     },
-    origin: {
-      queue: [],
-      isFetching: false,
-      lastOfRun: 0,
-      heardAt: now,
-      retryAt: 0,
-      retryMs: ORIGIN_RETRY_MS,
-      isRefused: false,
-      isImpatient: false,
-      aloneRun: 1,
-    },
+    origin: idleOrigin(now),
     parole: { suspects: [], suspect: undefined, cleared: new Map() },
+  };
+}
+
+function idleOrigin(now: number): OriginWork {
+  return {
+    queue: [],
+    isFetching: false,
+    lastOfRun: 0,
+    heardAt: now,
+    retryAt: 0,
+    retryMs: ORIGIN_RETRY_MS,
+    isRefused: false,
+    isImpatient: false,
+    aloneRun: 1,
   };
 }
 

@@ -36,6 +36,16 @@ test('a TLS greeting is answered in HTTP at once', async () => {
   expect(isRefusal(answer)).toBe(true);
 });
 
+test('a connection on which nothing was asked does not hold up the end', async () => {
+  const lab = await startLab();
+  const socket = connect({ port: lab.port, host: '127.0.0.1' });
+  await once(socket, 'connect');
+  const ended = once(socket.resume(), 'close');
+  await lab.endpoint.drain(AbortSignal.timeout(20_000));
+  await ended;
+  await lab[Symbol.asyncDispose]();
+});
+
 test('it listens on the IPv6 loopback address too', async () => {
   await using lab = await startLab();
   const hosts = lab.endpoint.addresses.map(({ host }) => host);

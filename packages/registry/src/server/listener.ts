@@ -22,6 +22,8 @@ export type Handle = (incoming: IncomingMessage, response: ServerResponse, targe
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const HEADERS_WAIT_MS = 10_000;
+/** At the end, a connection on which nothing was asked is closed after this long. */
+const SILENT_MS = 500;
 const HEADERS_CHECK_MS = 2_000;
 // Longer than any client keeps an idle connection, so that the client closes first and no request is lost.
 const KEEP_ALIVE_MS = 125_000;
@@ -74,18 +76,29 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     turns.set(socket, turn);
   });
   app.setNotFoundHandler(() => undefined);
+  const silent = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    silent.add(socket);
+    socket.once('close', () => silent.delete(socket));
+  });
+  app.server.prependListener('request', ({ socket }) => silent.delete(socket));
   await app.listen({ host, port });
-  return listenerOf(app, host);
+  return listenerOf(app, host, silent);
 }
 
-function listenerOf(app: FastifyInstance, host: string): Listener {
+/** `silent` are the connections on which nothing was asked yet. */
+function listenerOf(app: FastifyInstance, host: string, silent: ReadonlySet<Socket>): Listener {
   const { port } = app.server.address() as AddressInfo;
   return {
     address: { host, port },
     close: async () => {
       // Stops accepting at once, where fastify's own closing takes a few turns.
       const closed = new Promise<void>((resolve) => app.server.close(() => resolve()));
-      await closed;
+      // Whoever was about to ask may; whoever only opened a connection must not hold up the end.
+      const impatience = setTimeout(() => {
+        for (const socket of silent) socket.destroy();
+      }, SILENT_MS);
+      await closed.finally(() => clearTimeout(impatience));
       await app.close();
     },
     closeAll: () => app.server.closeAllConnections(),

@@ -61,6 +61,7 @@ export function carrier(inside: Inside): Carrier {
     },
     gone: (id) => downloads.drop(id),
     pieceCount: plan.count,
+    size: plan.size,
   });
   const uploads = giveUploads({ digest, plan, store, attestations, report, now, step, lost: fail }, filling?.draft);
   const patience = filling && watchPatience(inside, filling.remote);

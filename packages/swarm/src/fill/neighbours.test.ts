@@ -66,7 +66,7 @@ function setScene(): Scene {
       ...{ name, roll, events, stop },
       reached: Promise.reject(new Error('nobody there')),
       neighbours: keepNeighbours({
-        ...{ digest: DIGEST, self: name, roll, pieceCount: 1, signal: stop.signal, terms: () => TERMS },
+        ...{ digest: DIGEST, self: name, roll, pieceCount: 1, size: 100, signal: stop.signal, terms: () => TERMS },
         mesh: mesh as Mesh,
         listener: () => ({}) as Listener,
         step: (event: MemberEvent) => void events.push(event.kind),
@@ -180,6 +180,15 @@ test('a refusal is an answer, and over at once', async () => {
   scene.a.neighbours.closed(ends.a, 99);
   expect(scene.a.events).toEqual(['greet', 'linked', 'unlinked']);
   expect(scene.a.neighbours.size()).toBe(0);
+});
+
+test('a member that holds the blob to be of another size is none to exchange it with', async () => {
+  const scene = setScene();
+  const { ends } = scene.wire('a');
+  scene.a.neighbours.opened(ends.a, 99, { ...TERMS, size: 101 });
+  expect(scene.a.events).toEqual([]);
+  scene.a.neighbours.opened(ends.a, 98, { ...TERMS, size: 100 });
+  expect(scene.a.events).toEqual(['greet', 'linked']);
 });
 
 test('a member that cannot be reached is unlinked', async () => {

@@ -19,7 +19,7 @@ export interface Neighbour {
 export interface NeighboursParts {
   readonly digest: Digest;
   readonly self: string;
-  readonly terms: () => Omit<OpenTerms, 'isAnswer'>;
+  readonly terms: () => Omit<OpenTerms, 'isAnswer' | 'size'>;
   readonly mesh: Mesh;
   readonly roll: Roll;
   readonly listener: () => Listener;
@@ -28,6 +28,7 @@ export interface NeighboursParts {
   readonly greet: (neighbour: Neighbour) => void;
   /** Nothing comes from this member any more. */
   readonly gone: (id: MemberId) => void;
+  readonly size: number;
   readonly pieceCount: number;
   readonly signal: AbortSignal;
 }
@@ -49,7 +50,7 @@ export interface Neighbours {
 }
 
 export function keepNeighbours(parts: NeighboursParts): Neighbours {
-  const { digest, self, mesh, roll, step, signal } = parts;
+  const { digest, mesh, roll, step, signal } = parts;
   const known = new Map<MemberId, Neighbour>();
   const waiting = new Map<MemberId, NodeJS.Timeout>();
 
@@ -60,7 +61,7 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
   }
 
   const open = (link: Link, isAnswer: boolean) =>
-    mesh.open(link, digest, { ...parts.terms(), isAnswer }, parts.listener());
+    mesh.open(link, digest, { ...parts.terms(), size: parts.size, isAnswer }, parts.listener());
 
   function unlink(id: MemberId): void {
     forget(id);
@@ -89,7 +90,7 @@ export function keepNeighbours(parts: NeighboursParts): Neighbours {
     const id = roll.idOf(link.member);
     const current = known.get(id);
     const isCurrent = current?.link === link;
-    const isWelcome = !signal.aborted && takesUp(current, link, terms, self);
+    const isWelcome = !signal.aborted && takesUp(current, link, terms, parts);
     if (isWelcome && current && !isCurrent) (current.theirs === undefined ? forget : unlink)(id);
     const own = isCurrent ? current.own : isWelcome ? open(link, true) : undefined;
     if (own === undefined || !isWelcome) return void mesh.forget(link, channel);
@@ -124,7 +125,14 @@ async function reach({ roll, mesh }: NeighboursParts, id: MemberId): Promise<Lin
 }
 
 /** Whether a channel that the other side opened counts. */
-function takesUp(current: Neighbour | undefined, link: Link, { isAnswer }: OpenTerms, self: string): boolean {
+function takesUp(
+  current: Neighbour | undefined,
+  link: Link,
+  { isAnswer, size }: OpenTerms,
+  { self, size: own }: NeighboursParts,
+): boolean {
+  // Cut in another way, its pieces would not be ours.
+  if (size !== undefined && size !== own) return false;
   if (current?.link === link) return true;
   // An answer to a channel that was given up: answering it would be answered in turn, without end.
   if (isAnswer) return false;

@@ -25,10 +25,13 @@ const bytes = (most: number) => fc.uint8Array({ minLength: 1, maxLength: most })
 const digests = fc
   .tuple(fc.boolean(), bytes(50))
   .map(([isLong, blob]): Digest => (isLong ? `sha512:${'0f'.repeat(64)}` : sha256(blob)));
-const terms = fc.record({
-  zone: fc.option(fc.stringMatching(/^[a-zA-Z0-9._-]{1,64}$/), { nil: undefined }),
-  uplinkBytesPerSecond: fc.nat(0xffffffff).map((kib) => kib * 1024),
-});
+const terms = fc
+  .record({
+    zone: fc.option(fc.stringMatching(/^[a-zA-Z0-9._-]{1,64}$/), { nil: undefined }),
+    uplinkBytesPerSecond: fc.nat(0xffffffff).map((kib) => kib * 1024),
+    size: fc.nat(2 ** 40),
+  })
+  .map(({ size, ...told }) => (size > 0 ? { ...told, size } : told));
 
 /** Any frame that makes sense. */
 const frames = fc.oneof(

@@ -8,6 +8,7 @@ import {
   HEAD_BYTES,
   malformed,
   PIECES_MAX,
+  SIZE_BYTES,
   UPLINK_BYTES,
 } from './frame.ts';
 import type { OpenTerms } from './types.ts';
@@ -19,27 +20,38 @@ const ALGORITHMS = [
 ] as const;
 const KIB = 1024;
 
-/** The payload of an OPEN: the digest, the uplink in KiB/s, and the zone for the rest. */
-export function encodeOpen(digest: Digest, { zone = '', uplinkBytesPerSecond }: OpenTerms): Buffer {
+/** The payload of an OPEN: the digest, the uplink in KiB/s, the size (zero: not told), and the zone for the rest. */
+export function encodeOpen(digest: Digest, { zone = '', uplinkBytesPerSecond, size = 0 }: OpenTerms): Buffer {
   if (zone !== '' && !isZone(zone)) throw new Error(`${zone} is no name of a zone`);
   const { mark, name } = ALGORITHMS[digest.startsWith('sha256:') ? 0 : 1];
-  const uplink = Buffer.alloc(UPLINK_BYTES);
+  const figures = Buffer.alloc(UPLINK_BYTES + SIZE_BYTES);
   // Upwards, because zero says that it was never measured.
-  uplink.writeUInt32BE(Math.min(Math.ceil(uplinkBytesPerSecond / KIB), 0xffffffff));
-  return Buffer.concat([Buffer.of(mark), Buffer.from(digest.slice(name.length + 1), 'hex'), uplink, Buffer.from(zone)]);
+  figures.writeUInt32BE(Math.min(Math.ceil(uplinkBytesPerSecond / KIB), 0xffffffff));
+  figures.writeUIntBE(size, UPLINK_BYTES, SIZE_BYTES);
+  return Buffer.concat([
+    Buffer.of(mark),
+    Buffer.from(digest.slice(name.length + 1), 'hex'),
+    figures,
+    Buffer.from(zone),
+  ]);
 }
 
 /** Throws `malformed` when the payload of an OPEN names no blob, or a zone that cannot be one. */
 export function decodeOpen(payload: Buffer): { digest: Digest; terms: OpenTerms } {
   const algorithm = ALGORITHMS.find(({ mark }) => payload[0] === mark);
   const digestEnd = 1 + (algorithm?.bytes ?? 0);
-  const uplinkEnd = digestEnd + UPLINK_BYTES;
-  if (algorithm === undefined || payload.length < uplinkEnd) throw malformed('a digest of no known algorithm');
-  const zone = payload.toString('utf8', uplinkEnd);
+  const sizeEnd = digestEnd + UPLINK_BYTES + SIZE_BYTES;
+  if (algorithm === undefined || payload.length < sizeEnd) throw malformed('a digest of no known algorithm');
+  const size = payload.readUIntBE(digestEnd + UPLINK_BYTES, SIZE_BYTES);
+  const zone = payload.toString('utf8', sizeEnd);
   if (zone !== '' && !isZone(zone)) throw malformed('a zone that cannot be one');
   return {
     digest: `${algorithm.name}:${payload.toString('hex', 1, digestEnd)}`,
-    terms: { zone: zone || undefined, uplinkBytesPerSecond: payload.readUInt32BE(digestEnd) * KIB },
+    terms: {
+      zone: zone || undefined,
+      uplinkBytesPerSecond: payload.readUInt32BE(digestEnd) * KIB,
+      ...(size > 0 && { size }),
+    },
   };
 }
 
