@@ -1,7 +1,7 @@
 /** Links a member tries to keep for one blob. */
-export const LINKS_WANTED = 12;
+export const LINKS_WANTED = 8;
 /** Links a member opens by itself when it joins; as many again come in from those who join later. */
-export const LINKS_OPENED_FIRST = 8;
+export const LINKS_OPENED_FIRST = 5;
 /** Links that a member opens on top of those it has, to find what it lacks. */
 export const LINKS_WHEN_LACKING = 4;
 /** Links beyond which a member refuses another. */
@@ -19,7 +19,7 @@ export const HEDGES_MAX = 2;
 export const LAST_PIECES = 4;
 
 /** News of pieces waits this long for more of it. */
-export const HAVE_EVERY_MS = 25;
+export const HAVE_EVERY_MS = 50;
 /** Bookkeeping that no event triggers. */
 export const TICK_MS = 250;
 /** A slot that was offered is kept this long. */

@@ -103,7 +103,7 @@ export function leaveAlone(member: Member, link: Link, why: 'lie' | 'misses'): v
 export function tellLater(member: Member, piece: number): void {
   member.untold.push(piece);
   const isIdle = 2 * member.uploading < member.slots;
-  member.tellAt = Math.min(member.tellAt, isIdle ? member.now : member.now + HAVE_EVERY_MS);
+  member.tellAt = Math.min(member.tellAt, member.now + (isIdle ? HAVE_EVERY_MS / 4 : HAVE_EVERY_MS));
 }
 
 /** Tells the links what is new, and offers it. */

@@ -30,6 +30,7 @@ export function openWriter(write: Write): Writer {
   let handed: Chunk | undefined;
   let isBusy = false;
   let isStopped = false;
+  let isFlushing = false;
 
   return {
     frame(bytes) {
@@ -37,7 +38,7 @@ export function openWriter(write: Write): Writer {
       if (framesBytes + bytes.length > FRAMES_BYTES_MAX) return false;
       frames.push(bytes);
       framesBytes += bytes.length;
-      flush();
+      flushSoon();
       return true;
     },
     chunk(chunk) {
@@ -53,6 +54,16 @@ export function openWriter(write: Write): Writer {
       for (const chunk of chunks.splice(0)) chunk.done(false);
     },
   };
+
+  /** What is said in one go costs one write: most frames are a few bytes, and a write costs as much as kilobytes. */
+  function flushSoon(): void {
+    if (isFlushing) return;
+    isFlushing = true;
+    setImmediate(() => {
+      isFlushing = false;
+      flush();
+    });
+  }
 
   function flush(): void {
     if (isBusy || isStopped) return;
