@@ -25,6 +25,7 @@ const PIECES_PER_MEMBER_MAX = 400_000;
 /** A home that nobody turned to for this long is given up; all it knew can be rebuilt. */
 const QUIET_MS = 180_000;
 const IDLE_TICK_MS = 5000;
+const LOOK_AGAIN_MS = 2000;
 
 export interface DeskParts {
   readonly roll: Roll;
@@ -58,6 +59,8 @@ interface Entry {
   readonly founder: MemberId;
   readonly home: Home;
   usedAt: number;
+  /** When it was last looked up who is on record as a holder. */
+  lookedAt: number;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -119,17 +122,36 @@ function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): H
   async function begin(about: About, founder: MemberId): Promise<Entry> {
     const plan = planPieces(about.size);
     const holders = await holdersOf(about.digest);
-    const entry: Entry = { about, founder, home: newHome({ plan, random }, now()), usedAt: now(), timer: undefined };
+    const home = newHome({ plan, random }, now());
+    const entry: Entry = { about, founder, home, usedAt: now(), lookedAt: now(), timer: undefined };
     ready.set(keyOf(about), entry);
-    for (const contact of holders)
-      step(entry, { kind: 'reported', member: roll.hear(contact), report: holding(contact, plan) });
+    welcome(entry, holders);
     return entry;
+  }
+
+  function welcome(entry: Entry, holders: readonly Contact[]): void {
+    const { home } = entry;
+    for (const contact of holders) {
+      const member = roll.hear(contact);
+      if (!home.guests.byId.has(member)) step(entry, { kind: 'reported', member, report: holding(contact, home.plan) });
+    }
+  }
+
+  /** Records move with the members that keep them, and may have come after the home began. */
+  async function lookAgain(entry: Entry): Promise<void> {
+    if (entry.home.ledger.free === 0 || now() - entry.lookedAt < LOOK_AGAIN_MS) return;
+    entry.lookedAt = now();
+    welcome(entry, await holdersOf(entry.about.digest));
   }
 
   async function take(about: About, member: MemberId): Promise<Entry> {
     const key = keyOf(about);
     const known = ready.get(key);
-    if (known) return Object.assign(known, { usedAt: now() });
+    if (known) {
+      known.usedAt = now();
+      lookAgain(known).catch((error: unknown) => report({ kind: 'error', where: 'home', problem: describe(error) }));
+      return known;
+    }
     const begun = starting.get(key);
     if (begun) return await begun;
     checkRoom(about, member, { ready, starting: starting.size, self: roll.self });

@@ -16,7 +16,7 @@ import { openRoll, type Roll } from './roll.ts';
 import { keepStories, type Stories } from './story.ts';
 
 /** A home that was not announced to asks the others this long who has a blob, before it sends anyone to the origin. */
-const HOLDERS_WAIT_MS = 150;
+const HOLDERS_WAIT_MS = 500;
 
 export interface ExchangeParts {
   readonly self: Contact;
@@ -58,7 +58,7 @@ export function openExchange(given: ExchangeParts): Exchange {
   const desk = openDesk({
     ...{ roll, report, now, random: Math.random },
     tell: line.tell,
-    holdersOf: (digest) => holdersOf(directory, self, digest),
+    holdersOf: (digest) => holdersOf(directory, digest),
     nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
   const buffers = pieceBuffers();
@@ -96,8 +96,8 @@ export function openExchange(given: ExchangeParts): Exchange {
 }
 
 /** Who has the blob, from our own records, or from those of the other homes when ours may have come too late. */
-async function holdersOf(directory: Directory, { member }: Contact, digest: Digest): Promise<readonly Contact[]> {
+async function holdersOf(directory: Directory, digest: Digest): Promise<readonly Contact[]> {
   const known = directory.known(digest);
-  if (known.length > 0 || directory.homes(digest)[0] === member) return known;
+  if (known.length > 0) return known;
   return await directory.find(digest, AbortSignal.timeout(HOLDERS_WAIT_MS)).catch(() => []);
 }
