@@ -96,7 +96,7 @@ function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
   const router = openRouter({
-    answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog }),
+    answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
     access,

@@ -1,4 +1,5 @@
-import { type Catalog, type Digest, Failure, type Repository, repositoryKey } from '@drayage/core';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Catalog, type Digest, Failure, isFailure, type Repository, repositoryKey } from '@drayage/core';
 import { MANIFEST_TYPES } from '../origin/manifest.ts';
 import type { ManifestHead, Origins } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
@@ -26,13 +27,34 @@ export interface ManifestParts {
   readonly tags: Tags;
   readonly shelf: Shelf;
   readonly catalog: Catalog;
+  /** Whether there are others that may have what the origin does not give. */
+  readonly hasMembers: boolean;
 }
 
+/** Without its origin, a manifest is looked for among the members so many times, so far apart. */
+const ALONE_TRIES_MAX = 4;
+const ALONE_PAUSE_MS = 500;
 /** Members that have not given a manifest by then are raced with its origin. */
 const MEMBERS_HEAD_START_MS = 300;
 
 /** Serves manifests to callers that may read their repository. */
-export function manifestAnswers({ origins, access, tags, shelf, catalog }: ManifestParts): AnswerManifest {
+export function manifestAnswers(parts: ManifestParts): AnswerManifest {
+  const answerOnce = answeringOnce(parts);
+  return async (wanted, signal) => {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await answerOnce(wanted, signal);
+      } catch (error) {
+        const mayBeElsewhere = parts.hasMembers && 'digest' in wanted.reference && tries < ALONE_TRIES_MAX;
+        if (!mayBeElsewhere || !isFailure(error, 'origin_unavailable')) throw error;
+        // A host that has just joined is still getting to know those who have it.
+        await sleep(ALONE_PAUSE_MS, undefined, { signal });
+      }
+    }
+  };
+}
+
+function answeringOnce({ origins, access, tags, shelf, catalog }: ManifestParts): AnswerManifest {
   return async ({ repository, reference, accept, headOnly }, signal) => {
     const key = repositoryKey(repository);
     const caller = await access.admit(repository, questionFor(reference, key, catalog), signal);

@@ -114,7 +114,8 @@ interface Homes extends Disposable {
   stepKnown(about: About, event: HomeEvent): void;
 }
 
-function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): Homes {
+function keepHomes(parts: DeskParts): Homes {
+  const { holdersOf, report, random, now } = parts;
   const starting = new Map<string, Promise<Entry>>();
   const ready = new Map<string, Entry>();
   let isOver = false;
@@ -125,23 +126,15 @@ function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): H
     const home = newHome({ plan, random }, now());
     const entry: Entry = { about, founder, home, usedAt: now(), lookedAt: now(), timer: undefined };
     ready.set(keyOf(about), entry);
-    welcome(entry, holders);
+    welcome(parts, entry, holders, step);
     return entry;
-  }
-
-  function welcome(entry: Entry, holders: readonly Contact[]): void {
-    const { home } = entry;
-    for (const contact of holders) {
-      const member = roll.hear(contact);
-      if (!home.guests.byId.has(member)) step(entry, { kind: 'reported', member, report: holding(contact, home.plan) });
-    }
   }
 
   /** Records move with the members that keep them, and may have come after the home began. */
   async function lookAgain(entry: Entry): Promise<void> {
     if (entry.home.ledger.free === 0 || now() - entry.lookedAt < LOOK_AGAIN_MS) return;
     entry.lookedAt = now();
-    welcome(entry, await holdersOf(entry.about.digest));
+    welcome(parts, entry, await holdersOf(entry.about.digest), step);
   }
 
   async function take(about: About, member: MemberId): Promise<Entry> {
@@ -154,7 +147,7 @@ function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): H
     }
     const begun = starting.get(key);
     if (begun) return await begun;
-    checkRoom(about, member, { ready, starting: starting.size, self: roll.self });
+    checkRoom(about, member, { ready, starting: starting.size, self: parts.roll.self });
     starting.set(
       key,
       begin(about, member).finally(() => starting.delete(key)),
@@ -166,7 +159,7 @@ function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): H
     let answer: HomeAnswer | undefined;
     for (const decision of stepHome(entry.home, now(), event)) {
       if (decision.kind === 'answer') answer = decision.answer;
-      else void carryOut(entry, decision);
+      else void carryOut(parts, entry, decision, step);
     }
     clearTimeout(entry.timer);
     if (isOver) return answer;
@@ -178,18 +171,6 @@ function keepHomes({ roll, holdersOf, tell, report, random, now }: DeskParts): H
   function tick(entry: Entry): void {
     if (now() - entry.usedAt > QUIET_MS) ready.delete(keyOf(entry.about));
     else step(entry, { kind: 'tick' });
-  }
-
-  async function carryOut(entry: Entry, decision: Exclude<HomeDecision, { kind: 'answer' }>): Promise<void> {
-    const member = decision.kind === 'withdraw' ? decision.from : decision.to;
-    try {
-      const hasProgress = await tell(member, entry.about, wordOf(decision));
-      if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
-    } catch (error) {
-      if (!isFailure(error)) report({ kind: 'error', where: 'home', problem: describe(error) });
-      // Who cannot be told is not there; what it was to fetch, another fetches.
-      step(entry, { kind: 'left', member });
-    }
   }
 
   return {
@@ -248,4 +229,31 @@ function holding({ zone }: Contact, plan: PiecePlan): MemberReport {
     zone,
     uplinkBytesPerSecond: 0,
   };
+}
+
+type Step = Homes['step'];
+
+function welcome({ roll }: DeskParts, entry: Entry, holders: readonly Contact[], step: Step): void {
+  const { guests, plan } = entry.home;
+  for (const contact of holders) {
+    const member = roll.hear(contact);
+    if (!guests.byId.has(member)) step(entry, { kind: 'reported', member, report: holding(contact, plan) });
+  }
+}
+
+async function carryOut(
+  { tell, report }: DeskParts,
+  entry: Entry,
+  decision: Exclude<HomeDecision, { kind: 'answer' }>,
+  step: Step,
+): Promise<void> {
+  const member = decision.kind === 'withdraw' ? decision.from : decision.to;
+  try {
+    const hasProgress = await tell(member, entry.about, wordOf(decision));
+    if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
+  } catch (error) {
+    if (!isFailure(error)) report({ kind: 'error', where: 'home', problem: describe(error) });
+    // Who cannot be told is not there; what it was to fetch, another fetches.
+    step(entry, { kind: 'left', member });
+  }
 }

@@ -51,9 +51,9 @@ test('with nobody else there, a failing origin ends the fill in a moment', () =>
   const { patience, ends, at } = setScene();
   patience.failed(DOWN);
   patience.failed(DOWN);
-  at(299);
+  at(1499);
   expect(ends).toEqual([]);
-  at(300);
+  at(1500);
   expect(ends).toEqual([DOWN]);
 });
 
@@ -74,12 +74,12 @@ test.each([
 test('one refusal is enough, and what is no failure yet becomes one', () => {
   const refused = setScene();
   refused.patience.failed(new Failure('denied', 'no'));
-  refused.at(300);
+  refused.at(1500);
   expect(refused.ends).toMatchObject([{ code: 'denied' }]);
   const broken = setScene();
   broken.patience.failed(new Error('reset'));
   broken.patience.failed(new Error('reset'));
-  broken.at(300);
+  broken.at(1500);
   expect(broken.ends).toMatchObject([{ code: 'origin_unavailable' }]);
 });
 

@@ -6,7 +6,7 @@ const PATIENCE_MS = 12_000;
 /** The same when no member that is linked has any of it. */
 const EMPTY_PATIENCE_MS = 3000;
 /** The same when there is no member at all. */
-const LONELY_PATIENCE_MS = 300;
+const LONELY_PATIENCE_MS = 1500;
 /** Failures of the origin, not refusals, after which it counts as failing. */
 const FAILURES_MIN = 2;
 

@@ -3,7 +3,8 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import type { Answerer, Control } from '../control.ts';
 
 const REPOSITORY_CHARS_MAX = 512;
-const MEMBERS_ASKED_MAX = 3;
+/** As many as a home names: of hosts that came while the origin was away, none can vouch. */
+const MEMBERS_ASKED_MAX = 32;
 
 /** Says whether this host proved a repository public at its origin, and saw the blob in it. */
 export function vouchAnswerer(isProven: (repository: string, digest: Digest) => boolean): Answerer {
