@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { BUSY_HOPELESS_MS, HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS, STALL_MS } from './limits.ts';
+import { BUSY_HOPELESS_MS, FIRST_BYTE_MS, HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent } from './words.ts';
 
@@ -48,36 +48,48 @@ test('the same piece is not asked for twice', () => {
   expect(new Set(only(pieces, 'request').map(({ piece }) => piece)).size).toBe(2);
 });
 
-test('a transfer without bytes for a second is asked for elsewhere', () => {
+test('a transfer that does not begin in two seconds is asked for elsewhere', () => {
   const member = linked(1, 2);
   const [request] = only(offer(member, 0), 'request');
-  const decisions = tickUntil(member, 250, STALL_MS + 250, []);
+  const decisions = tickUntil(member, 250, FIRST_BYTE_MS + 250, []);
   expect(only(decisions, 'cancel')).toContainEqual({ kind: 'cancel', from: 1, piece: request?.piece });
   expect(member.open.some((bits) => bits !== 0)).toBe(true);
 });
 
 test('a link that stalls three times, with nothing delivered in between, is put in quarantine', () => {
-  const member = linked(1);
+  const member = linked(1, 2);
   const decisions: MemberDecision[] = [];
   for (let count = 0; count < 3; count++) {
-    const from = count * (STALL_MS + 500);
+    const from = count * (FIRST_BYTE_MS + 500);
     offer(member, from);
     offer(member, from);
-    decisions.push(...tickUntil(member, from + 250, from + STALL_MS + 250, []));
+    decisions.push(...tickUntil(member, from + 250, from + FIRST_BYTE_MS + 250, []));
   }
   expect(only(decisions, 'quarantine')).toMatchObject([{ member: 1, why: 'misses' }]);
   expect(only(decisions, 'unlink')).toMatchObject([{ link: 1, why: 'quarantine' }]);
+});
+
+test('the only link that has what is needed gets more patience', () => {
+  const member = linked(1);
+  const decisions: MemberDecision[] = [];
+  for (let count = 0; count < 5; count++) {
+    const from = count * (FIRST_BYTE_MS + 2500);
+    offer(member, from);
+    decisions.push(...tickUntil(member, from + 250, from + FIRST_BYTE_MS + 250, []));
+  }
+  expect(only(decisions, 'cancel').length).toBeGreaterThanOrEqual(5);
+  expect(only(decisions, 'quarantine')).toEqual([]);
 });
 
 test('what a busy link delivers makes up for what it missed', () => {
   const member = linked(1);
   const decisions: MemberDecision[] = [];
   for (let count = 0; count < 6; count++) {
-    const from = count * (STALL_MS + 500);
+    const from = count * (FIRST_BYTE_MS + 500);
     offer(member, from);
-    decisions.push(...tickUntil(member, from + 250, from + STALL_MS + 250, []));
-    const [request] = only(offer(member, from + STALL_MS + 300), 'request');
-    decisions.push(...happen(member, from + STALL_MS + 400, arrival(1, request?.piece ?? -1)));
+    decisions.push(...tickUntil(member, from + 250, from + FIRST_BYTE_MS + 250, []));
+    const [request] = only(offer(member, from + FIRST_BYTE_MS + 300), 'request');
+    decisions.push(...happen(member, from + FIRST_BYTE_MS + 400, arrival(1, request?.piece ?? -1)));
   }
   expect(only(decisions, 'quarantine')).toEqual([]);
 });

@@ -3,6 +3,7 @@ import { noteGain } from './home-contact.ts';
 import {
   BUSY_HOPELESS_MS,
   BUSY_MS,
+  FIRST_BYTE_MS,
   HEDGES_MAX,
   HOPELESS_FACTOR,
   HOPELESS_MS,
@@ -12,6 +13,8 @@ import {
   LATE_AT_THE_END_FACTOR,
   LATE_FACTOR,
   LATE_MS,
+  MISSES_MAX,
+  MISSES_OF_ONLY_MAX,
   READER_WAIT_MS,
   STALL_MS,
   STALLED_MS,
@@ -69,7 +72,14 @@ export function loseFrom(member: Member, link: Link, pieces: readonly number[]):
 
 /** The link claimed a piece, and did not deliver. */
 function missed(member: Member, link: Link): void {
-  if (noteMiss(member.standing, link.member, member.now)) leaveAlone(member, link, 'misses');
+  const most = isOnlySource(member, link) ? MISSES_OF_ONLY_MAX : MISSES_MAX;
+  if (noteMiss(member.standing, link.member, member.now, most)) leaveAlone(member, link, 'misses');
+}
+
+function isOnlySource({ open, rarity, plan }: Member, { held }: Link): boolean {
+  for (let piece = 0; piece < plan.count; piece++)
+    if (rarity[piece] === 1 && hasPiece(held, piece) && hasPiece(open, piece)) return true;
+  return false;
 }
 
 /** How long the piece took is how long others should. */
@@ -88,7 +98,8 @@ export function watchTransfers(member: Member): void {
   for (const transfer of [...transfers]) {
     // An earlier one may have taken its link with it.
     if (!transfers.includes(transfer)) continue;
-    if (now - transfer.heardAt > STALL_MS || isHopeless(member, transfer)) giveUp(member, transfer);
+    const patienceMs = transfer.heardAt === transfer.askedAt ? FIRST_BYTE_MS : STALL_MS;
+    if (now - transfer.heardAt > patienceMs || isHopeless(member, transfer)) giveUp(member, transfer);
     else if (isLate(member, transfer)) hedge(member, transfer);
   }
 }

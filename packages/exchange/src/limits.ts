@@ -30,6 +30,8 @@ export const BUSY_MS = 250;
 export const BUSY_HOPELESS_MS = 10_000;
 /** A transfer without bytes for this long has stalled. */
 export const STALL_MS = 1000;
+/** The same before its first byte, which may stand in a queue with those of other blobs. */
+export const FIRST_BYTE_MS = 2000;
 /** A transfer that takes this many times as long as is usual is late, and hedged. */
 export const LATE_FACTOR = 4;
 export const LATE_MS = 1000;
@@ -95,6 +97,8 @@ export const GUEST_SILENT_MS = 120_000;
 
 /** Claims that came to nothing within the time, with none kept in between, before a member is left alone for a while. */
 export const MISSES_MAX = 3;
+/** The same for the only one that has what we need: better late than never. */
+export const MISSES_OF_ONLY_MAX = 6;
 export const MISSES_WITHIN_MS = 60_000;
 /** Misses that lie closer together count once. */
 export const MISS_MS = 500;

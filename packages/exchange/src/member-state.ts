@@ -80,6 +80,8 @@ export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
   heardAt: number;
 
   slots: number;
+  /** Blobs that share the uplink. */
+  blobs: number;
   readonly uploads: Map<MemberId, number[]>;
   uploading: number;
   offers: number;
@@ -187,6 +189,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     gainedAt: now,
     heardAt: now,
     slots: 0,
+    blobs: 1,
     uploads: new Map(),
     uploading: 0,
     offers: 0,

@@ -27,12 +27,12 @@ export function isQuarantined(standing: Standing, member: MemberId, now: number)
  * Notes a claim that came to nothing. True when there were so many that the member is in quarantine from now on: those
  * of one moment count once, since a member that is busy fails all who wait for it.
  */
-export function noteMiss(standing: Standing, member: MemberId, now: number): boolean {
+export function noteMiss(standing: Standing, member: MemberId, now: number, most: number = MISSES_MAX): boolean {
   const recent = (standing.missedAt.get(member) ?? []).filter((at) => now - at < MISSES_WITHIN_MS);
   if (recent.some((at) => now - at < MISS_MS)) return false;
   recent.push(now);
   remember(standing.missedAt, member, recent);
-  if (recent.length < MISSES_MAX || isQuarantined(standing, member, now)) return false;
+  if (recent.length < most || isQuarantined(standing, member, now)) return false;
   remember(standing.quarantinedUntil, member, now + MISSES_QUARANTINE_MS);
   return true;
 }

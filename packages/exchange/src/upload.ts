@@ -121,5 +121,5 @@ export function countSlots(member: Member): void {
     .sort((a, b) => a - b);
   const usual = others[others.length >>> 1];
   const share = own > 0 && usual !== undefined ? own / usual : 1;
-  member.slots = Math.max(1, Math.min(SLOTS_MAX, Math.round(SLOTS * share)));
+  member.slots = Math.max(1, Math.min(SLOTS_MAX, Math.round((SLOTS * share) / member.blobs)));
 }

@@ -71,6 +71,7 @@ export function openExchange(given: ExchangeParts): Exchange {
     // Without a limit it is not known: what went out says what was asked for, not what could have.
     uplinkBytesPerSecond: given.uploadRate ?? 0,
     random: Math.random,
+    givers: new Set(),
     quarantined(member, ms, why) {
       marks.add(member, ms, why);
       report({ kind: 'quarantined', member, why, ms });

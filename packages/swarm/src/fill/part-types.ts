@@ -23,6 +23,8 @@ export interface Shared {
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly report: Report;
+  /** The parts that give pieces at present: they share the uplink. */
+  readonly givers: Set<unknown>;
   readonly quarantined: (member: string, ms: number, why: 'lie' | 'misses') => void;
 }
 

@@ -39,6 +39,7 @@ async function setScene(): Promise<{ readonly part: Part; readonly link: Link; r
     line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine,
     now: () => performance.now(),
     report: () => {},
+    givers: new Set(),
     quarantined: () => {},
   };
   const part = takePart({
