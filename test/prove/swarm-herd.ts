@@ -20,7 +20,7 @@ import {
 
 const SLOWEST_OVER_LIMIT_MAX = 1.25;
 /** In the seconds of a short form every agent still warms up, all on the same few cores. */
-const SLOWEST_OVER_LIMIT_MAX_SHORT = 2.5;
+const SLOWEST_OVER_LIMIT_MAX_SHORT = 2;
 
 interface Herd extends Links {
   readonly bytes: number;

@@ -131,7 +131,7 @@ export interface Links {
  * A piece is a larger share of the small images of the short form.
  */
 export function egressMax(isShort: boolean): number {
-  return isShort ? 1.15 : 1.02;
+  return isShort ? 1.05 : 1.02;
 }
 
 /** Links of 100 Mbit/s; half of that in the short form, which leaves the processor of a small machine room. */
