@@ -8,8 +8,6 @@ const LINKS_MAX = 24;
 const TRANSFERS_MAX = 10;
 /** Pieces that only one member had, or was fetching, and those that others fetch again when a home dies. */
 const LOST_WITH_ONE_MAX = 24;
-/** What an outage of the origin cuts short, and what members fetch who lost patience in it. */
-const OUTAGE_MAX = 24;
 
 /** I2: what is kept matched its attestation. Only one who attests a lie can make it another's bytes. */
 export function checkKept(world: World, host: Host, piece: number): void {
@@ -59,7 +57,7 @@ function extraPiecesMax({ hosts, scenario }: World): number {
   const hasHome = host?.member.homes.some((home) => hosts[home]?.isAlive) ?? false;
   if (liars + forgers + mute > 0 || !hasHome) return Number.POSITIVE_INFINITY;
   const deaths = hosts.filter(({ isAlive }) => !isAlive).length;
-  return deaths * LOST_WITH_ONE_MAX + (outageTo > 0 ? OUTAGE_MAX : 0);
+  return deaths * LOST_WITH_ONE_MAX + (outageTo > 0 ? LEASES_MAX : 0);
 }
 
 /** Nobody who is alive and honest can give it to the host, or tell it who can, or what is true. */
