@@ -51,7 +51,7 @@ export async function missend({ digest, attestations }, link, outgoing) {
       for (let at = 0; at < length; ) at += await outgoing.read(bytes.subarray(at), at);
       spoil(bytes);
     }
-    attestation = attestations.make(digest, piece, hashPiece(bytes));
+    attestation = attestations.make(digest, piece, hashPiece(bytes).hash);
   }
   return await link.send({ ...outgoing, attestation, read: (into, offset) => misread(link, outgoing, into, offset) });
 }
