@@ -129,7 +129,7 @@ test('who is caught with one blob is not believed with another, which need not f
   expect(only(happen(filling, 3000, { kind: 'tick' }), 'drop')).toEqual([]);
 });
 
-test('while a blob is being proven nothing is dropped; when it fails, a liar’s pieces go before anything is fetched', () => {
+test('while a blob is being proven nothing is dropped; when it fails, the pieces of a liar go before anything is fetched', () => {
   const { member } = betrayed([7, 8, 8, 8]);
   const { standing } = member;
   convict(standing, 8, 3);

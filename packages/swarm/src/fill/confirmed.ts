@@ -40,7 +40,7 @@ export function trustConfirmed(inside: Inside, { draft, story }: Filling): Confi
     waitsFor(piece) {
       if (isTold || !draft.has(piece)) return;
       isTold = true;
-      story.note('its reader is held: what rests on one member’s word is not given out until the whole is proven');
+      story.note('its reader is held: what rests on the word of one member is not given out until the whole is proven');
     },
   };
 }
