@@ -129,7 +129,7 @@ interface Parole {
   suspects: number[];
   /** The suspect that is being fetched again. */
   suspect: number | undefined;
-  /** How many pieces of each author were fetched again and found right. */
+  /** How many pieces of each author were fetched again and found right, each time the digest failed. */
   readonly cleared: Map<MemberId, number>;
 }
 

@@ -80,6 +80,13 @@ test('an author who was right once is suspected after those not looked at', () =
   ]);
 });
 
+test('who was right the last time is suspected after those not looked at, when the digest fails again', () => {
+  const { member } = betrayed([7, 8, 7, 9]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });
+  happen(member, 4, { kind: 'origin arrived', piece: 1, hash: 'the truth' }, { kind: 'kept', piece: 1 });
+  expect(happen(member, 5, { kind: 'disproven' })).toEqual([{ kind: 'fetch', run: { start: 3, end: 4 } }]);
+});
+
 test('an attestation unlike the truth convicts its author, and drops all else that author stands for', () => {
   const { member } = betrayed([7, 8, 8, 8]);
   happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });

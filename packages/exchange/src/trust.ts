@@ -47,7 +47,6 @@ function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
 export function beginParole(member: Member): void {
   const { parole, authors, self, plan } = member;
   parole.suspects = [];
-  parole.cleared.clear();
   for (let piece = 0; piece < plan.count; piece++) if (authors[piece] !== self) parole.suspects.push(piece);
   tryNextSuspect(member);
 }
