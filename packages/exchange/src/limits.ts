@@ -62,8 +62,8 @@ export const READER_WAIT_MS = 500;
 export const ORIGIN_RETRY_MS = 500;
 export const ORIGIN_RETRY_MS_MAX = 4000;
 
-/** Members that may fetch one blob from the origin at a time. */
-export const LEASES_MAX = 8;
+/** Members that may fetch one blob from the origin at a time: beyond that, a slow origin gives each its first piece late. */
+export const LEASES_MAX = 5;
 /** Pieces of one lease. */
 export const LEASE_PIECES_MAX = 8;
 /** A lease with no more than this left is extended, so that the connection never idles. */
