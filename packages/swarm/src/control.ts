@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, Failure, type Report } from '@drayage/core';
+import { describe, Failure, orAbort, type Report } from '@drayage/core';
 import type { PeerId, Stream } from '@libp2p/interface';
 import { type Allowances, keepAllowances } from './allowance.ts';
-import { type Line, openLine, orAbort } from './line.ts';
+import { type Line, openLine } from './line.ts';
 import { encodeMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';

@@ -3,9 +3,11 @@ import { Failure } from '@drayage/core';
 import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionEncrypter, Ed25519PrivateKey, Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { type Ping, ping } from '@libp2p/ping';
 import { type TCPOptions, tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { GATE_LIMITS, type GateLimits, openGate } from './gate.ts';
 import type { SwarmKey } from './key.ts';
@@ -55,13 +57,17 @@ export async function startNode({
   advertise,
   gate = GATE_LIMITS,
 }: NodeParts): Promise<SwarmNode> {
+  const ports = new Set<number>();
+  const member = peerIdFromPrivateKey(identity);
+  const announced = (host: string, port: number) => multiaddr(`${multiaddrOf(host, port)}/p2p/${member}`);
   try {
     const node = await createLibp2p({
       start: false,
       privateKey: identity,
       addresses: {
         listen: listen.map(({ host, port }) => multiaddrOf(host, port)),
-        ...(advertise !== undefined && { announce: listen.map(({ port }) => multiaddrOf(advertise, port)) }),
+        // The ports that were bound, which port 0 does not tell, at the name that was given.
+        ...(advertise !== undefined && { announceFilter: () => [...ports].map((port) => announced(advertise, port)) }),
       },
       transports: [tcp(TCP)],
       connectionEncrypters: keys.map(memberNoise),
@@ -99,6 +105,9 @@ export async function startNode({
           networkDialTimeout: { minTimeout: 1000, maxTimeout: DIAL_WAIT_MS },
         }),
       },
+    });
+    node.addEventListener('transport:listening', ({ detail }) => {
+      for (const address of detail.getAddrs()) ports.add(Number(address.toString().split('/')[4]));
     });
     // There at run time; the published type does not name it, and there is no option for it.
     const { routingTableRefresh } = node.services.dht as unknown as {

@@ -96,6 +96,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     ...askHolders({ isAlone, isBarred: marks.isBarred, directory, control }),
     announce: announcer.announce,
     withdraw: announcer.withdraw,
+    homes: (digest) => directory.homes(digest),
     members: () =>
       listMembers({ mesh, marks, contactOf: exchange.roll.contactOf, connected: node.getPeers().map(String) }),
     explain: exchange.stories.of,
