@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises';
 import { sha256 } from '@drayage/core';
 import type { Connection } from '@libp2p/interface';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -11,6 +12,7 @@ const BATCH = 1000;
 const STREAMS = 4;
 /** Batches written into a stream before any is answered. */
 const BATCHES_AT_ONCE = 8;
+const RETRY_MS = 20;
 
 export interface FloodParts {
   readonly node: SwarmNode;
@@ -35,7 +37,7 @@ export async function flood({ node, victim, connections, records, until }: Flood
   const contact = { member: node.peerId.toString(), links: [], zone: undefined };
 
   async function pour(connection: Connection): Promise<void> {
-    const signal = AbortSignal.timeout(Math.max(until - performance.now(), 1));
+    const signal = AbortSignal.timeout(Math.ceil(Math.max(until - performance.now(), 1)));
     const duplex = toDuplex(await connection.newStream(PROTOCOL, { signal })).on('error', () => {});
     signal.addEventListener('abort', () => duplex.destroy(new Error('the time is up')));
     let open = 0;
@@ -61,14 +63,14 @@ export async function flood({ node, victim, connections, records, until }: Flood
     }
   }
 
-  async function pourOn(): Promise<void> {
-    const connection = await node.dial(addressOf(victim), { force: true });
-    const streams = Array.from({ length: STREAMS }, async () => {
-      while (performance.now() < until && outcome.offered < records) await pour(connection).catch(() => connection);
-    });
-    await Promise.all(streams);
+  async function pourOn(connection: Connection): Promise<void> {
+    while (performance.now() < until && outcome.offered < records && connection.status === 'open')
+      // The victim may end a stream at any time: the next one goes on.
+      await pour(connection).catch(() => setTimeout(RETRY_MS));
   }
-  await Promise.all(Array.from({ length: connections }, pourOn));
+  const lines: Connection[] = [];
+  for (let at = 0; at < connections; at++) lines.push(await node.dial(addressOf(victim), { force: true }));
+  await Promise.all(lines.flatMap((line) => Array.from({ length: STREAMS }, () => pourOn(line))));
   return outcome;
 }
 
