@@ -57,8 +57,6 @@ interface Usage {
   readonly busyMs: number;
 }
 
-/** A member may open so many streams on each. */
-const POURING_CONNECTIONS = 4;
 const CROWD_AT_ONCE = 64;
 const LOOK_MS = 50;
 const TICK_MS = 2;
@@ -116,7 +114,7 @@ const answers: Orders = {
   pour({ to, records, seconds }) {
     const { node } = first();
     const until = performance.now() + seconds * 1000;
-    return flood({ node, victim: to, connections: POURING_CONNECTIONS, records, until });
+    return flood({ node, victim: to, records, until });
   },
   crowd({ to, tries, seconds }) {
     const until = performance.now() + seconds * 1000;

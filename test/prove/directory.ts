@@ -29,8 +29,8 @@ export const directory: Proof = {
   needs: [],
   run: async (folder, short) => {
     const [count, processes] = short ? [12, 2] : [198, 6];
-    const [steadySeconds, quietSeconds, floodSecondsMax] = short ? [10, 5, 60] : [60, 15, 120];
-    const records = short ? 200_000 : 1_000_000;
+    const [steadySeconds, quietSeconds, floodSecondsMax] = short ? [10, 5, 60] : [60, 15, 200];
+    const records = short ? 100_000 : 1_000_000;
     const each = count / processes;
     await using group = startGroup();
     const key = newSwarmKey();

@@ -56,10 +56,23 @@ export async function startControl({ node, presence, answerers, report, now }: C
   const bounded = (perSecond: number) => keepAllowances({ perSecond, most: perSecond * BURST_SECONDS, now });
   const limits = { questions: bounded(QUESTIONS_PER_SECOND_MAX), bytes: bounded(QUESTION_BYTES_PER_SECOND_MAX) };
 
+  const streams = new Map<string, number>();
+  const count = (member: string, change: number) => {
+    const open = (streams.get(member) ?? 0) + change;
+    if (open > 0) streams.set(member, open);
+    else streams.delete(member);
+    return open;
+  };
   await node.handle(
     PROTOCOL,
     (stream, connection) => {
       const member = connection.remotePeer.toString();
+      stream.addEventListener('close', () => void count(member, -1), { once: true });
+      // libp2p's own bound is for each connection, and a member may have many: what we hold unread of each would add up.
+      if (count(member, 1) > STREAMS_PER_MEMBER_MAX) {
+        stream.abort(new Error('too many streams of one member'));
+        return;
+      }
       answerAll(stream, answerers, { member, limits }).catch((error: unknown) => {
         if (isNews(member))
           report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });

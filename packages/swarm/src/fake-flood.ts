@@ -8,7 +8,7 @@ import { toDuplex } from './stream.ts';
 
 const PROTOCOL = '/drayage/control/1.0.0';
 const BATCH = 1000;
-/** As many as one connection may have open. */
+/** As many as one member may have open. */
 const STREAMS = 4;
 /** Batches written into a stream before any is answered. */
 const BATCHES_AT_ONCE = 8;
@@ -18,7 +18,6 @@ export interface FloodParts {
   readonly node: SwarmNode;
   /** Where it listens, as `HOST:PORT`. */
   readonly victim: string;
-  readonly connections: number;
   readonly records: number;
   readonly until: number;
 }
@@ -32,7 +31,7 @@ export interface Flooded {
 }
 
 /** Pours invented records into a member over as many streams as it lets open, waiting neither for room nor for answers. */
-export async function flood({ node, victim, connections, records, until }: FloodParts): Promise<Flooded> {
+export async function flood({ node, victim, records, until }: FloodParts): Promise<Flooded> {
   const outcome = { offered: 0, taken: 0, refused: 0, cutOff: 0 };
   const contact = { member: node.peerId.toString(), links: [], zone: undefined };
 
@@ -68,9 +67,8 @@ export async function flood({ node, victim, connections, records, until }: Flood
       // The victim may end a stream at any time: the next one goes on.
       await pour(connection).catch(() => setTimeout(RETRY_MS));
   }
-  const lines: Connection[] = [];
-  for (let at = 0; at < connections; at++) lines.push(await node.dial(addressOf(victim), { force: true }));
-  await Promise.all(lines.flatMap((line) => Array.from({ length: STREAMS }, () => pourOn(line))));
+  const connection = await node.dial(addressOf(victim), { force: true });
+  await Promise.all(Array.from({ length: STREAMS }, () => pourOn(connection)));
   return outcome;
 }
 
