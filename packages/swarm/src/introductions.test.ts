@@ -26,7 +26,7 @@ async function scene(count: number, introduce?: Answerer) {
     const answerers = at === 0 && introduce ? { introduce } : introductions.answerers;
     const parts = { node, presence: everybodyHere, report: () => {}, now: Date.now };
     const control: Control = cleanup.use(await startControl({ ...parts, answerers }));
-    const ask: Member['ask'] = (other, body) => control.ask(other.peerId, 'introduce', body, soon());
+    const ask: Member['ask'] = (other, body) => control.ask(idOf(other), 'introduce', body, soon());
     members.push({ node, routing, introductions, ask });
   }
   const [first, ...others] = members as [Member, ...Member[]];

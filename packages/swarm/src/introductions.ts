@@ -1,5 +1,3 @@
-import type { PeerId } from '@libp2p/interface';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { multiaddr } from '@multiformats/multiaddr';
 import { keepAllowances } from './allowance.ts';
 import { isMember } from './contact.ts';
@@ -57,7 +55,7 @@ export function openIntroductions(parts: IntroductionsParts): Introductions {
       .filter(({ member, addresses }) => member !== asker && addresses.length > 0);
   }
 
-  async function ask(member: PeerId, signal: AbortSignal): Promise<readonly Introduced[]> {
+  async function ask(member: string, signal: AbortSignal): Promise<readonly Introduced[]> {
     const late = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WAIT_MS)]);
     try {
       return parseIntroduced(await control().ask(member, 'introduce', { view: routing.view() }, late));
@@ -72,7 +70,7 @@ export function openIntroductions(parts: IntroductionsParts): Introductions {
     answerers: { introduce },
     async meet(signal) {
       const some = [...connected].toSorted(() => random() - 0.5).slice(0, ASKED_AT_ONCE);
-      const answers = (await Promise.all(some.map((member) => ask(peerIdFromString(member), signal)))).flat();
+      const answers = (await Promise.all(some.map((member) => ask(member, signal)))).flat();
       const self = node.peerId.toString();
       const strangers = new Map(answers.map((one) => [one.member, one]));
       strangers.delete(self);
