@@ -14,7 +14,7 @@ const WAVE = 20;
 /** Half of them are the same on every member, as base layers are. */
 const LAYERS = 500;
 const LOOKUPS = 400;
-const WAVE_SECONDS_MAX = 180;
+const WAVE_SECONDS_MAX = 300;
 const QUIET_SECONDS_MAX = 120;
 /** The swarm is quiet when a member says less than this in a second, over so many seconds. */
 const QUIET_MESSAGES_PER_SECOND = 2;

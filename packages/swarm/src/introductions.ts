@@ -13,7 +13,8 @@ const ADDRESSES_PER_MEMBER_MAX = 4;
 const ADDRESS_CHARS_MAX = 120;
 const ADDRESS = /^\/(?:ip4|ip6|dns)\/[0-9a-zA-Z:.-]+\/tcp\/[0-9]{1,5}$/;
 const ASKED_AT_ONCE = 2;
-const DIALS_AT_ONCE = 8;
+/** Each costs both ends some 8 ms: with more, handshakes of many newcomers on a busy host outlast their time. */
+const DIALS_AT_ONCE = 4;
 const ANSWER_WAIT_MS = 5000;
 const DIAL_WAIT_MS = 5000;
 /** The next round goes on with whoever was not dialled by then. */
@@ -37,8 +38,13 @@ export interface IntroductionsParts {
 export interface Introductions {
   /** What others may ask of this member. */
   readonly answerers: Readonly<Record<string, Answerer>>;
-  /** Asks some members whom they know, and dials who is new. Answers with how many were met. */
-  meet(signal: AbortSignal): Promise<number>;
+  /** Asks some members whom they know, and dials who is new. Answers with how many were met, and how many could not be. */
+  meet(signal: AbortSignal): Promise<Meeting>;
+}
+
+interface Meeting {
+  readonly met: number;
+  readonly missed: number;
 }
 
 export function openIntroductions(parts: IntroductionsParts): Introductions {
@@ -78,15 +84,15 @@ export function openIntroductions(parts: IntroductionsParts): Introductions {
       const isLater = ({ member }: Introduced) => Number(member < self);
       const next = [...strangers.values()].sort((one, other) => isLater(one) - isLater(other)).values();
       const until = now() + MEETING_MS_MAX;
-      let met = 0;
+      const meeting = { met: 0, missed: 0 };
       const dialer = async () => {
         for (const one of next) {
           if (now() > until || connected.size >= CONNECTED_MAX) return;
-          if (!connected.has(one.member) && (await dial(node, one, signal))) met++;
+          if (!connected.has(one.member)) meeting[(await dial(node, one, signal)) ? 'met' : 'missed']++;
         }
       };
       await Promise.all(Array.from({ length: DIALS_AT_ONCE }, dialer));
-      return met;
+      return meeting;
     },
   };
 }

@@ -90,8 +90,10 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
       if (isNew || hasGrown) settling = SETTLING_ROUNDS;
       else if (settling > 0 && node.getConnections().length > 0) settling--;
       if (isNew || settling > 0 || now() - askedAt >= times.resolveEveryMs) {
-        askedAt = now();
-        if (await getToKnow(parts, signal)) settling = SETTLING_ROUNDS;
+        const { met, missed } = await getToKnow(parts, signal);
+        if (met > 0) settling = SETTLING_ROUNDS;
+        // Who was too busy for us is tried again in the next round, however slow that comes.
+        askedAt = missed > 0 ? Number.NEGATIVE_INFINITY : now();
       }
       await remembered.update(node);
     } catch (error) {
@@ -149,13 +151,12 @@ async function adopt({ routing }: JoiningParts, signal: AbortSignal): Promise<bo
   return routing.size() > before;
 }
 
-/** Whether there were members that we did not know. */
-async function getToKnow({ node, routing, introductions }: JoiningParts, signal: AbortSignal): Promise<boolean> {
-  if (node.getConnections().length === 0) return false;
-  const met = await introductions.meet(signal);
+async function getToKnow({ node, routing, introductions }: JoiningParts, signal: AbortSignal) {
+  if (node.getConnections().length === 0) return { met: 0, missed: 0 };
+  const meeting = await introductions.meet(signal);
   if (routing.size() >= LARGE_SWARM_MEMBERS)
     await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
-  return met > 0;
+  return meeting;
 }
 
 async function meet(
