@@ -31,7 +31,7 @@ async function scene(count: number, introduce?: Answerer) {
   }
   const [first, ...others] = members as [Member, ...Member[]];
   for (const { node } of others) await node.dial(first.node.getMultiaddrs());
-  for (const { routing } of others) await vi.waitFor(() => expect(routing.size()).toBe(1), 10_000);
+  for (const { routing } of others) await vi.waitFor(() => expect(routing.size()).toBeGreaterThan(0), 10_000);
   await vi.waitFor(() => expect(first.routing.size()).toBe(count - 1), 10_000);
   const kept = cleanup.move();
   return { first, others, [Symbol.asyncDispose]: () => kept.disposeAsync() };
@@ -40,9 +40,10 @@ async function scene(count: number, introduce?: Answerer) {
 test('a newcomer that knows one member meets all the others by one question', async () => {
   await using it = await scene(6);
   const newcomer = it.others[4] as Member;
-  expect(await newcomer.introductions.meet(soon())).toEqual({ met: 4, missed: 0 });
+  // kad-dht, which looks for members when it starts, may have been faster with some.
+  expect((await newcomer.introductions.meet(soon())).missed).toBe(0);
   await vi.waitFor(() => expect(newcomer.routing.size()).toBe(5), 10_000);
-  expect(newcomer.node.getConnections()).toHaveLength(5);
+  expect(newcomer.node.getPeers()).toHaveLength(5);
   expect(await newcomer.introductions.meet(soon())).toEqual({ met: 0, missed: 0 });
 });
 
@@ -64,9 +65,11 @@ test.each<[string, (name: string, address: string) => unknown]>([
   ['another at its own address', (member, address) => [{ member, addresses: [address] }]],
 ])('whoever introduces %s has us meet nobody', async (_, say) => {
   const said = { answer: undefined as unknown };
-  await using it = await scene(3, () => said.answer);
-  const [asker, other] = it.others as [Member, Member];
-  said.answer = say(idOf(other.node), String(it.first.node.getMultiaddrs()[0]).replace(/\/p2p\/.*/, ''));
+  await using it = await scene(2, () => said.answer);
+  await using swarm = await startNodes(1);
+  const [other] = swarm.nodes as [SwarmNode];
+  const [asker] = it.others as [Member];
+  said.answer = say(idOf(other), String(it.first.node.getMultiaddrs()[0]).replace(/\/p2p\/.*/, ''));
   expect((await asker.introductions.meet(soon())).met).toBe(0);
-  expect(asker.node.getConnections()).toHaveLength(1);
+  expect(asker.node.getPeers()).toEqual([it.first.node.peerId]);
 });
