@@ -1,0 +1,95 @@
+import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { AGENT_HOST } from './agent.ts';
+import type { Docker } from './docker.ts';
+import { must } from './process.ts';
+import { type File, tar } from './tar.ts';
+
+const ROOT = resolve(import.meta.dirname, '../..');
+const STAND_IN = 'stand-in:1';
+const BUILD_WAIT_MS = 120_000;
+/** What the image is built with needs these of a shell. */
+const APPLETS = ['sh', 'mkdir', 'cp', 'sed', 'ln'];
+/** Address families that the unit lets the agent open sockets of, by their numbers in Linux. */
+const FAMILIES: Readonly<Record<string, number>> = { AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16 };
+
+/**
+ * Builds the image from deploy/Dockerfile, with a stand-in for both images that it begins with: this Node, what it needs
+ * of this machine, and a shell. The bundle is made before, so the build needs no network.
+ */
+export async function buildImage(docker: Docker, folder: string, name: string): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  await must(process.execPath, [join(ROOT, 'scripts/bundle.ts'), join(folder, 'dist')], { boundMs: BUILD_WAIT_MS });
+  copyFileSync(join(ROOT, 'deploy/Dockerfile'), join(folder, 'Dockerfile'));
+  const base = join(folder, '../stand-in.tar');
+  writeFileSync(base, tar(await standIn(join(folder, 'dist'))));
+  await docker.mustDocker(['import', base, STAND_IN]);
+  const args = [`NODE=${STAND_IN}`, `BASE=${STAND_IN}`, 'BUNDLE=ready'].flatMap((arg) => ['--build-arg', arg]);
+  await docker.mustDocker(['build', '-q', '--network', 'none', ...args, '-t', name, folder]);
+}
+
+async function standIn(bundle: string): Promise<readonly File[]> {
+  const busybox = readFileSync('/bin/busybox');
+  const libraries = await librariesOf([process.execPath, join(bundle, `blake.linux-${process.arch}-gnu.node`)]);
+  return [
+    { path: 'usr/local/bin/node', mode: 0o755, bytes: readFileSync(realpathSync(process.execPath)) },
+    ...APPLETS.map((name) => ({ path: `bin/${name}`, mode: 0o755, bytes: busybox })),
+    ...libraries.map((path) => ({ path: path.slice(1), mode: 0o755, bytes: readFileSync(path) })),
+  ];
+}
+
+async function librariesOf(programs: readonly string[]): Promise<readonly string[]> {
+  const told = await must('ldd', programs);
+  return [...new Set(told.match(/(?<=\s)\/\S+(?= \(0x)/g) ?? [])];
+}
+
+/** How a container runs in the proofs: as the Dockerfile says, on the network of the lab. */
+export function runOptions(name: string, more: readonly string[]): readonly string[] {
+  const locks = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges', '--user', '65532'];
+  const health = ['--health-interval', '1s', '--stop-timeout', '40'];
+  return ['--name', name, ...locks, ...health, '--network', 'host', '-e', `DRAYAGE_LISTEN=${AGENT_HOST}`, ...more];
+}
+
+/** The unit's system calls and address families as a seccomp profile, so that they are enforced where no systemd runs. */
+export async function profileOfUnit(): Promise<object> {
+  const unit = readFileSync(join(ROOT, 'deploy/drayage.service'), 'utf8');
+  const words = (name: string) => [...unit.matchAll(new RegExp(`^${name}=(.*)$`, 'gm'))].map(([, text = '']) => text);
+  const sets = await systemCallSets();
+  const allowed = new Set<string>();
+  for (const line of words('SystemCallFilter')) {
+    const calls = line
+      .replace('~', '')
+      .split(' ')
+      .flatMap((word) => expand(word, sets));
+    for (const call of calls) line.startsWith('~') ? allowed.delete(call) : allowed.add(call);
+  }
+  const families = words('RestrictAddressFamilies').flatMap((line) => line.split(' '));
+  allowed.delete('socket');
+  const action = 'SCMP_ACT_ALLOW';
+  return {
+    defaultAction: 'SCMP_ACT_ERRNO',
+    syscalls: [
+      { names: [...allowed], action },
+      ...families.map((family) => {
+        const value = FAMILIES[family];
+        if (value === undefined) throw new Error(`no number is known for ${family}`);
+        return { names: ['socket'], action, args: [{ index: 0, value, op: 'SCMP_CMP_EQ' }] };
+      }),
+    ],
+  };
+}
+
+type Sets = ReadonlyMap<string, readonly string[]>;
+
+async function systemCallSets(): Promise<Sets> {
+  const text = await must('systemd-analyze', ['syscall-filter', '--no-pager']);
+  const blocks = text.split(/\n(?=@)/).map((block) => block.split('\n').map((line) => line.trim()));
+  return new Map(blocks.map(([name = '', ...lines]) => [name, lines.filter((line) => /^@?[a-z]/.test(line))]));
+}
+
+function expand(word: string, sets: Sets): readonly string[] {
+  if (!word.startsWith('@')) return [word];
+  const set = sets.get(word);
+  if (set === undefined) throw new Error(`systemd knows no system calls by the name of ${word}`);
+  return set.flatMap((inner) => expand(inner, sets));
+}

@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { AGENT_HOST } from '../lab/agent.ts';
+import { type Docker, startDocker } from '../lab/docker.ts';
+import { MIB } from '../lab/images.ts';
+import { until } from '../lab/process.ts';
+import { buildImage, profileOfUnit, runOptions } from '../lab/release.ts';
+import { type StaticOrigin, startStaticOrigin } from '../lab/static-origin.ts';
+import { noise } from '../lab/tar.ts';
+import type { Figures, Proof } from './proof.ts';
+
+const IMAGE = 'drayage:lab';
+const ADMIN = 'http://127.0.0.1:5051';
+/** It pulls nothing from anywhere. */
+const NO_AUTHORITIES = '/dev/null';
+const BLOB_BYTES = 8 * MIB;
+/** Of the pull that goes on while the container is told to end: it takes 4 s. */
+const SLOW_BYTES_PER_SECOND = 2 * MIB;
+const READY_WAIT_MS = 20_000;
+const HEALTHY_WAIT_MS = 30_000;
+
+/** The image is built and run as deploy/ says, first as a container is, then under what the systemd unit lets through. */
+export const container: Proof = {
+  name: 'container',
+  title: 'the image runs without root, on a read-only disk, in the sandbox, and ends in its time',
+  needs: ['dockerd', 'docker', 'busybox', 'iptables', 'systemd-analyze'],
+  run: async (folder) => {
+    await using origin = await startStaticOrigin();
+    await using docker = await startDocker(join(folder, 'docker'), NO_AUTHORITIES);
+    await buildImage(docker, join(folder, 'image'), IMAGE);
+    const size = Number(await docker.mustDocker(['image', 'inspect', '--format', '{{.Size}}', IMAGE]));
+    const first = await asContainer({ docker, origin });
+    await inSandbox({ docker, origin }, folder);
+    return { imageMiB: Math.round(size / MIB), ...first };
+  },
+};
+
+interface Lab {
+  readonly docker: Docker;
+  readonly origin: StaticOrigin;
+}
+
+async function asContainer({ docker, origin }: Lab): Promise<Figures> {
+  const name = 'as-container';
+  const started = performance.now();
+  await docker.mustDocker(['run', '-d', ...runOptions(name, originOptions(origin)), IMAGE]);
+  await untilReady();
+  const readySeconds = (performance.now() - started) / 1000;
+  await expectLocks(docker, name);
+  const held = await pull(origin, 'held');
+  const isHealthy = async () => (await inspect(docker, name, '.State.Health.Status')) === 'healthy';
+  await until('the health check to pass', HEALTHY_WAIT_MS, isHealthy);
+  const status = JSON.parse(await docker.mustDocker(['exec', name, 'drayage', 'status', '--json']));
+  assert.equal(status.store.bytes, BLOB_BYTES, 'what was pulled is in the volume');
+
+  origin.bytesPerSecond = SLOW_BYTES_PER_SECOND;
+  const before = origin.bytes;
+  const slow = pull(origin, 'slow');
+  await until('the slow pull to begin', READY_WAIT_MS, () => origin.bytes > before);
+  const stopping = performance.now();
+  await docker.mustDocker(['stop', name]);
+  const stopSeconds = (performance.now() - stopping) / 1000;
+  await slow;
+  origin.bytesPerSecond = undefined;
+  assert.equal(await inspect(docker, name, '.State.ExitCode'), '0', await logsOf(docker, name));
+
+  await docker.mustDocker(['start', name]);
+  await untilReady();
+  const gets = origin.gets;
+  await held();
+  assert.equal(origin.gets, gets, 'what was pulled is there after a restart');
+  await docker.mustDocker(['stop', name]);
+  await docker.mustDocker(['rm', '-v', name]);
+  const round = (seconds: number) => Number(seconds.toFixed(1));
+  return { readySeconds: round(readySeconds), stopWithAPullSeconds: round(stopSeconds) };
+}
+
+async function inSandbox({ docker, origin }: Lab, folder: string): Promise<void> {
+  const name = 'in-sandbox';
+  const profile = join(folder, 'seccomp.json');
+  writeFileSync(profile, JSON.stringify(await profileOfUnit()));
+  // Without new privileges, runc loads the filter last: what it needs itself is not asked of the unit.
+  const sandbox = ['--security-opt', 'no-new-privileges', '--security-opt', `seccomp=${profile}`];
+  const key = join(folder, 'swarm.key');
+  writeFileSync(key, await docker.mustDocker(['run', '--rm', '--network', 'none', ...sandbox, IMAGE, 'key', 'new']));
+  const mount = ['-v', `${key}:/swarm.key:ro`, '-e', 'DRAYAGE_SWARM_KEY_FILE=/swarm.key'];
+  await docker.mustDocker(['run', '-d', ...runOptions(name, [...originOptions(origin), ...sandbox, ...mount]), IMAGE]);
+  await untilReady();
+  await expectLocks(docker, name);
+  await (await pull(origin, 'sandboxed'))();
+  await docker.mustDocker(['stop', name]);
+  assert.equal(await inspect(docker, name, '.State.ExitCode'), '0', await logsOf(docker, name));
+  await docker.mustDocker(['rm', '-v', name]);
+}
+
+/** Pulls a new blob and checks it; what is returned pulls it again. */
+async function pull(origin: StaticOrigin, seed: string): Promise<() => Promise<void>> {
+  const digest = origin.add(noise(BLOB_BYTES, seed));
+  const again = async () => {
+    const answer = await fetch(`http://${AGENT_HOST}/v2/library/app/blobs/${digest}`);
+    const bytes = Buffer.from(await answer.arrayBuffer());
+    assert.equal(`sha256:${createHash('sha256').update(bytes).digest('hex')}`, digest, `${answer.status}`);
+  };
+  await again();
+  return again;
+}
+
+const originOptions = ({ url }: StaticOrigin) => ['-e', `DRAYAGE_ORIGIN=docker.io=${url}`];
+
+async function untilReady(): Promise<void> {
+  const answers = async (path: string) => (await fetch(`${ADMIN}${path}`)).status === 200;
+  await until('the agent in the container to be ready', READY_WAIT_MS, async () => {
+    return (await answers('/livez')) && (await answers('/readyz'));
+  });
+}
+
+/** The kernel's word on who the agent is and what it may do. */
+async function expectLocks(docker: Docker, name: string): Promise<void> {
+  const status = readFileSync(`/proc/${await inspect(docker, name, '.State.Pid')}/status`, 'utf8');
+  const row = (title: string) => new RegExp(`^${title}:\\s+(\\S+)`, 'm').exec(status)?.[1];
+  const locks = {
+    user: row('Uid'),
+    capabilities: row('CapBnd'),
+    noNewPrivileges: row('NoNewPrivs'),
+    filter: row('Seccomp'),
+  };
+  assert.deepEqual(locks, { user: '65532', capabilities: '0000000000000000', noNewPrivileges: '1', filter: '2' });
+}
+
+const inspect = (docker: Docker, name: string, what: string) =>
+  docker.mustDocker(['inspect', '--format', `{{${what}}}`, name]);
+
+async function logsOf(docker: Docker, name: string): Promise<string> {
+  return (await docker.docker(['logs', '--tail', '25', name])).stderr;
+}
