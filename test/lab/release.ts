@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { AGENT_HOST } from './agent.ts';
+import { AGENT_HOST, type AgentOptions, HERE } from './agent.ts';
 import type { Docker } from './docker.ts';
 import { must } from './process.ts';
 import { type File, tar } from './tar.ts';
@@ -48,6 +48,29 @@ export function runOptions(name: string, more: readonly string[]): readonly stri
   const locks = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges', '--user', '65532'];
   const health = ['--health-interval', '1s', '--stop-timeout', '40'];
   return ['--name', name, ...locks, ...health, '--network', 'host', '-e', `DRAYAGE_LISTEN=${AGENT_HOST}`, ...more];
+}
+
+const PRIVATE_DISK = `
+  set -e
+  mount -t tmpfs -o mode=755 tmpfs /mnt
+  mkdir /mnt/bundle /mnt/data && touch /mnt/node && chown 65532:65532 /mnt/data
+  mount --bind "$1" /mnt/bundle
+  mount --bind "$2" /mnt/node
+  shift 2
+  mount -o remount,ro,bind /
+  mount -t proc -o subset=pid,hidepid=invisible proc /proc
+  cd /
+  exec setpriv --reuid 65532 --regid 65532 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
+    env -i PATH=/mnt:/usr/bin "$@"
+`;
+
+/**
+ * The mounts and the user of the unit: a disk to read from, a folder to write to, the processes alone in /proc, and
+ * nothing known of the user. Beside what it runs stands a bare Node.
+ */
+export function sandboxOf(bundle: string): Pick<AgentOptions, 'place' | 'command' | 'data'> {
+  const inside = ['unshare', '-m', 'sh', '-c', PRIVATE_DISK, 'sh', bundle, realpathSync(process.execPath)];
+  return { place: { ...HERE, inside }, command: '/mnt/bundle/drayage.mjs', data: '/mnt/data' };
 }
 
 /** The unit's system calls and address families as a seccomp profile, so that they are enforced where no systemd runs. */

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AGENT_HOST } from '../lab/agent.ts';
+import { AGENT_HOST, startAgent } from '../lab/agent.ts';
 import { type Docker, startDocker } from '../lab/docker.ts';
 import { MIB } from '../lab/images.ts';
 import { until } from '../lab/process.ts';
-import { buildImage, profileOfUnit, runOptions } from '../lab/release.ts';
+import { buildImage, profileOfUnit, runOptions, sandboxOf } from '../lab/release.ts';
 import { type StaticOrigin, startStaticOrigin } from '../lab/static-origin.ts';
 import { noise } from '../lab/tar.ts';
 import type { Figures, Proof } from './proof.ts';
@@ -21,7 +21,10 @@ const SLOW_BYTES_PER_SECOND = 2 * MIB;
 const READY_WAIT_MS = 20_000;
 const HEALTHY_WAIT_MS = 30_000;
 
-/** The image is built and run as deploy/ says, first as a container is, then under what the systemd unit lets through. */
+/**
+ * The image is built and run as deploy/ says. Without a systemd to run the unit, what the unit lets through is put upon
+ * the image (system calls, address families) and upon the bundle (mounts, user).
+ */
 export const container: Proof = {
   name: 'container',
   title: 'the image runs without root, on a read-only disk, in the sandbox, and ends in its time',
@@ -30,10 +33,10 @@ export const container: Proof = {
     await using origin = await startStaticOrigin();
     await using docker = await startDocker(join(folder, 'docker'), NO_AUTHORITIES);
     await buildImage(docker, join(folder, 'image'), IMAGE);
-    const size = Number(await docker.mustDocker(['image', 'inspect', '--format', '{{.Size}}', IMAGE]));
-    const first = await asContainer({ docker, origin });
-    await inSandbox({ docker, origin }, folder);
-    return { imageMiB: Math.round(size / MIB), ...first };
+    const figures = await asContainer({ docker, origin });
+    await underSystemCalls({ docker, origin }, folder);
+    await onPrivateDisk(origin, folder);
+    return figures;
   },
 };
 
@@ -77,8 +80,8 @@ async function asContainer({ docker, origin }: Lab): Promise<Figures> {
   return { readySeconds: round(readySeconds), stopWithAPullSeconds: round(stopSeconds) };
 }
 
-async function inSandbox({ docker, origin }: Lab, folder: string): Promise<void> {
-  const name = 'in-sandbox';
+async function underSystemCalls({ docker, origin }: Lab, folder: string): Promise<void> {
+  const name = 'under-system-calls';
   const profile = join(folder, 'seccomp.json');
   writeFileSync(profile, JSON.stringify(await profileOfUnit()));
   // Without new privileges, runc loads the filter last: what it needs itself is not asked of the unit.
@@ -90,9 +93,20 @@ async function inSandbox({ docker, origin }: Lab, folder: string): Promise<void>
   await untilReady();
   await expectLocks(docker, name);
   await (await pull(origin, 'sandboxed'))();
+  const { identity } = JSON.parse(await docker.mustDocker(['exec', name, 'drayage', 'status', '--json']));
+  assert.ok(identity, 'it is a member of a swarm');
+  const refused = await docker.docker(['exec', name, 'node', '-e', 'os.setPriority(5)']);
+  assert.match(refused.stderr, /EPERM|EACCES/, 'what the unit does not let through is refused');
   await docker.mustDocker(['stop', name]);
   assert.equal(await inspect(docker, name, '.State.ExitCode'), '0', await logsOf(docker, name));
   await docker.mustDocker(['rm', '-v', name]);
+}
+
+async function onPrivateDisk(origin: StaticOrigin, folder: string): Promise<void> {
+  const sandbox = sandboxOf(join(folder, 'image/dist'));
+  await using agent = await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url, ...sandbox });
+  await (await pull(origin, 'private disk'))();
+  assert.equal(await agent.stop(), 0);
 }
 
 /** Pulls a new blob and checks it; what is returned pulls it again. */
