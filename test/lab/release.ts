@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { AGENT_HOST, type AgentOptions, HERE } from './agent.ts';
 import type { Docker } from './docker.ts';
@@ -14,18 +14,20 @@ const APPLETS = ['sh', 'mkdir', 'cp', 'sed', 'ln'];
 const FAMILIES: Readonly<Record<string, number>> = { AF_UNIX: 1, AF_INET: 2, AF_INET6: 10, AF_NETLINK: 16 };
 
 /**
- * Builds the image from deploy/Dockerfile, with a stand-in for both images that it begins with: this Node, what it needs
- * of this machine, and a shell. The bundle is made before, so the build needs no network.
+ * Builds the image as deploy/Dockerfile says, and returns the folder of the bundle in it. Both images that it begins with
+ * have a stand-in: this Node, what it needs of this machine, and a shell. The bundle is made before, so the build needs
+ * no network.
  */
-export async function buildImage(docker: Docker, folder: string, name: string): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  await must(process.execPath, [join(ROOT, 'scripts/bundle.ts'), join(folder, 'dist')], { boundMs: BUILD_WAIT_MS });
-  copyFileSync(join(ROOT, 'deploy/Dockerfile'), join(folder, 'Dockerfile'));
-  const base = join(folder, '../stand-in.tar');
-  writeFileSync(base, tar(await standIn(join(folder, 'dist'))));
+export async function buildImage(docker: Docker, folder: string, name: string): Promise<string> {
+  const bundle = join(ROOT, 'dist');
+  await must(process.execPath, [join(ROOT, 'scripts/bundle.ts')], { boundMs: BUILD_WAIT_MS });
+  const base = join(folder, 'stand-in.tar');
+  writeFileSync(base, tar(await standIn(bundle)));
   await docker.mustDocker(['import', base, STAND_IN]);
   const args = [`NODE=${STAND_IN}`, `BASE=${STAND_IN}`, 'BUNDLE=ready'].flatMap((arg) => ['--build-arg', arg]);
-  await docker.mustDocker(['build', '-q', '--network', 'none', ...args, '-t', name, folder]);
+  const file = ['-f', join(ROOT, 'deploy/Dockerfile')];
+  await docker.mustDocker(['build', '-q', '--network', 'none', ...args, ...file, '-t', name, ROOT]);
+  return bundle;
 }
 
 async function standIn(bundle: string): Promise<readonly File[]> {
@@ -45,7 +47,7 @@ async function librariesOf(programs: readonly string[]): Promise<readonly string
 
 /** How a container runs in the proofs: as the Dockerfile says, on the network of the lab. */
 export function runOptions(name: string, more: readonly string[]): readonly string[] {
-  const locks = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges', '--user', '65532'];
+  const locks = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
   const health = ['--health-interval', '1s', '--stop-timeout', '40'];
   return ['--name', name, ...locks, ...health, '--network', 'host', '-e', `DRAYAGE_LISTEN=${AGENT_HOST}`, ...more];
 }

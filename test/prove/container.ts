@@ -32,10 +32,10 @@ export const container: Proof = {
   run: async (folder) => {
     await using origin = await startStaticOrigin();
     await using docker = await startDocker(join(folder, 'docker'), NO_AUTHORITIES);
-    await buildImage(docker, join(folder, 'image'), IMAGE);
+    const bundle = await buildImage(docker, folder, IMAGE);
     const figures = await asContainer({ docker, origin });
     await underSystemCalls({ docker, origin }, folder);
-    await onPrivateDisk(origin, folder);
+    await onPrivateDisk(origin, folder, bundle);
     return figures;
   },
 };
@@ -102,8 +102,8 @@ async function underSystemCalls({ docker, origin }: Lab, folder: string): Promis
   await docker.mustDocker(['rm', '-v', name]);
 }
 
-async function onPrivateDisk(origin: StaticOrigin, folder: string): Promise<void> {
-  const sandbox = sandboxOf(join(folder, 'image/dist'));
+async function onPrivateDisk(origin: StaticOrigin, folder: string, bundle: string): Promise<void> {
+  const sandbox = sandboxOf(bundle);
   await using agent = await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url, ...sandbox });
   await (await pull(origin, 'private disk'))();
   assert.equal(await agent.stop(), 0);
