@@ -30,6 +30,27 @@ export async function buildImage(docker: Docker, folder: string, name: string): 
   return bundle;
 }
 
+/** Makes an image of Debian's docker-registry, in the place of the one that compose.yaml names. */
+export async function importRegistry(docker: Docker, folder: string, name: string): Promise<void> {
+  const program = await must('sh', ['-c', 'command -v docker-registry']);
+  const settings = {
+    version: 0.1,
+    storage: { filesystem: { rootdirectory: '/var/lib/registry' } },
+    http: { addr: ':5000' },
+  };
+  const files: File[] = [
+    { path: 'config.yml', mode: 0o644, bytes: Buffer.from(JSON.stringify(settings)) },
+    ...[program, ...(await librariesOf([program]))].map((path) => {
+      return { path: path.slice(1), mode: 0o755, bytes: readFileSync(path) };
+    }),
+  ];
+  const archive = join(folder, 'registry.tar');
+  writeFileSync(archive, tar(files));
+  const command = JSON.stringify([program, 'serve', '/config.yml']);
+  const changes = ['--change', `CMD ${command}`, '--change', 'ENV OTEL_TRACES_EXPORTER=none'];
+  await docker.mustDocker(['import', ...changes, archive, name]);
+}
+
 async function standIn(bundle: string): Promise<readonly File[]> {
   const busybox = readFileSync('/bin/busybox');
   const libraries = await librariesOf([process.execPath, join(bundle, `blake.linux-${process.arch}-gnu.node`)]);
@@ -48,7 +69,7 @@ async function librariesOf(programs: readonly string[]): Promise<readonly string
 /** How a container runs in the proofs: as the Dockerfile says, on the network of the lab. */
 export function runOptions(name: string, more: readonly string[]): readonly string[] {
   const locks = ['--read-only', '--cap-drop', 'ALL', '--security-opt', 'no-new-privileges'];
-  const health = ['--health-interval', '1s', '--stop-timeout', '40'];
+  const health = ['--health-interval', '2s', '--stop-timeout', '40'];
   return ['--name', name, ...locks, ...health, '--network', 'host', '-e', `DRAYAGE_LISTEN=${AGENT_HOST}`, ...more];
 }
 

@@ -3,15 +3,17 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_HOST, startAgent } from '../lab/agent.ts';
+import { composeDown, composeUp } from '../lab/compose.ts';
 import { type Docker, startDocker } from '../lab/docker.ts';
-import { MIB } from '../lab/images.ts';
+import { image, MIB, noiseLayer, push, single } from '../lab/images.ts';
 import { until } from '../lab/process.ts';
-import { buildImage, profileOfUnit, runOptions, sandboxOf } from '../lab/release.ts';
+import { buildImage, importRegistry, profileOfUnit, runOptions, sandboxOf } from '../lab/release.ts';
 import { type StaticOrigin, startStaticOrigin } from '../lab/static-origin.ts';
 import { noise } from '../lab/tar.ts';
 import type { Figures, Proof } from './proof.ts';
 
 const IMAGE = 'drayage:lab';
+const REGISTRY = 'registry:lab';
 const ADMIN = 'http://127.0.0.1:5051';
 /** It pulls nothing from anywhere. */
 const NO_AUTHORITIES = '/dev/null';
@@ -27,18 +29,24 @@ const HEALTHY_WAIT_MS = 30_000;
  */
 export const container: Proof = {
   name: 'container',
-  title: 'the image runs without root, on a read-only disk, in the sandbox, and ends in its time',
-  needs: ['dockerd', 'docker', 'busybox', 'iptables', 'systemd-analyze'],
+  title: 'what deploy/ says runs: without root, on a read-only disk, in the sandbox, as a swarm',
+  needs: ['dockerd', 'docker', 'docker-registry', 'busybox', 'iptables', 'systemd-analyze'],
   run: async (folder) => {
     await using origin = await startStaticOrigin();
     await using docker = await startDocker(join(folder, 'docker'), NO_AUTHORITIES);
     const bundle = await buildImage(docker, folder, IMAGE);
     const figures = await asContainer({ docker, origin });
     await underSystemCalls({ docker, origin }, folder);
+    await asCompose(docker, folder);
     await onPrivateDisk(origin, folder, bundle);
     return figures;
   },
 };
+
+/** Of what is told of a blob, whom its bytes came from. */
+interface Explained {
+  readonly stories: readonly { readonly fromMembers: readonly unknown[] }[];
+}
 
 interface Lab {
   readonly docker: Docker;
@@ -100,6 +108,32 @@ async function underSystemCalls({ docker, origin }: Lab, folder: string): Promis
   await docker.mustDocker(['stop', name]);
   assert.equal(await inspect(docker, name, '.State.ExitCode'), '0', await logsOf(docker, name));
   await docker.mustDocker(['rm', '-v', name]);
+}
+
+/** What the beginning of the file says to type, but for the building. */
+async function asCompose(docker: Docker, folder: string): Promise<void> {
+  await importRegistry(docker, folder, REGISTRY);
+  const file = join(import.meta.dirname, '../../deploy/compose.yaml');
+  const images = { drayage: IMAGE, 'registry:3.0.0': REGISTRY };
+  const up = await composeUp(docker, file, images);
+  const published = async (address: string) => (await fetch(`http://${address}/v2/`)).ok;
+  await until('the origin to answer', READY_WAIT_MS, () => published('127.0.0.1:5000'));
+  const made = image([noiseLayer('compose', MIB)], 'oci');
+  await push('http://127.0.0.1:5000', 'demo/app', '1', single(made));
+  const drayage = (name: string, ...words: readonly string[]) =>
+    docker.mustDocker(['exec', name, 'drayage', ...words, '--json']);
+  const membersOf = async (name: string) => JSON.parse(await drayage(name, 'status')).members;
+  await until('the agents to meet', READY_WAIT_MS, async () => (await membersOf('agent-2')) === 2);
+  await drayage('agent-1', 'pull', 'demo/app:1');
+  await drayage('agent-2', 'pull', 'demo/app:1');
+  const { blobs } = JSON.parse(await drayage('agent-2', 'explain', 'demo/app:1'));
+  const givers = blobs.flatMap(({ stories }: Explained) => stories.map(({ fromMembers }) => fromMembers.length));
+  assert.ok(givers.length > 0 && !givers.includes(0), 'agent-2 has all of it from agent-1');
+  const [layer] = made.layers;
+  const answer = await fetch(`http://localhost:5250/v2/demo/app/blobs/${layer?.digest}`);
+  assert.ok(Buffer.from(await answer.arrayBuffer()).equals(layer?.bytes ?? Buffer.alloc(0)), 'agent-3 gives the layer');
+  await composeUp(docker, file, images, ['key']);
+  await composeDown(docker, up);
 }
 
 async function onPrivateDisk(origin: StaticOrigin, folder: string, bundle: string): Promise<void> {
