@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { readFile, statfs } from 'node:fs/promises';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { formatSize } from '../packages/agent/src/index.ts';
+import { AGENT_COMMAND } from '../test/lab/agent.ts';
 import { type Image, image, noiseLayer } from '../test/lab/images.ts';
 import { must, type Running, start, until } from '../test/lab/process.ts';
 import type { StaticOrigin } from '../test/lab/static-origin.ts';
 
-const DRAYAGE = resolve(import.meta.dirname, '../drayage');
 const ORIGIN = 'registry.example';
 const REPOSITORY = 'demo/app';
 const TAG = '1';
@@ -75,7 +75,7 @@ export function publish(origin: StaticOrigin, size: number): Pick<Stage, 'image'
 
 /** Makes a key for a swarm. */
 export async function makeKey(file: string): Promise<void> {
-  await must(DRAYAGE, ['key', 'new', file]);
+  await must(AGENT_COMMAND, ['key', 'new', file]);
 }
 
 /** Starts an agent for each name, with a folder of its own; with a key they join the first, and know each other when ready. */
@@ -129,7 +129,7 @@ async function startHost(name: string, stage: Stage, more: readonly string[], si
   const origin = ['--origin', `${ORIGIN}=${stage.origin.url}`, '--default-origin', ORIGIN];
   let host: Host | undefined;
   const agent = await start({
-    command: DRAYAGE,
+    command: AGENT_COMMAND,
     args: ['agent', ...addresses, ...origin, '--data', data, ...more, '--log-format', 'json'],
     log,
     readyWaitMs: READY_WAIT_MS,

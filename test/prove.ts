@@ -4,6 +4,7 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { container } from './prove/container.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
@@ -28,6 +29,7 @@ const USUAL: readonly Proof[] = [
   herd,
   directory,
   fuzz,
+  container,
   swarmHerd,
   swarmJitter,
   swarmWave,

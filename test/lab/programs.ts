@@ -18,6 +18,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   runc: 'runc',
   skopeo: 'skopeo',
   strace: 'strace',
+  'systemd-analyze': 'systemd',
 };
 
 export const ALL_PACKAGES: string = [...new Set(Object.values(PACKAGES))].sort().join(' ');

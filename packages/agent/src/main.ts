@@ -13,13 +13,22 @@ function output(stream: NodeJS.WriteStream): Output {
   };
 }
 
+/** A user that this machine does not know, without HOME, has none: containers and sandboxes run as such. */
+function home(): string {
+  try {
+    return homedir();
+  } catch {
+    return '/';
+  }
+}
+
 // A reader that went away (`drayage blobs | head`) is no failure worth a word.
 process.stdout.on('error', () => process.exit(0));
 process.stderr.on('error', () => {});
 
 const status = await runCommandLine(process.argv.slice(2), {
   env: process.env,
-  home: homedir(),
+  home: home(),
   isRoot: process.getuid?.() === 0,
   out: output(process.stdout),
   err: output(process.stderr),

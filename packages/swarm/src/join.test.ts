@@ -70,3 +70,8 @@ async function serve(answer: (path: string) => { status: number; body: string })
     },
   };
 }
+
+test('a name server that keeps silent on services does not keep a name from being found', async () => {
+  const silent: Resolver = { addresses: async () => ['10.0.0.1'], services: () => new Promise(() => {}) };
+  expect(await findMembers(parseJoinTarget('dns:agents'), silent, never)).toEqual([{ host: '10.0.0.1', port: 5052 }]);
+});

@@ -6,6 +6,8 @@ const SWARM_PORT = 5052;
 const ANSWER_BYTES_MAX = 64 * 1024;
 const ADDRESSES_MAX = 256;
 const FETCH_WAIT_MS = 5000;
+/** Some name servers pass questions for services on to where nobody answers, such as Docker's own without a network. */
+const SERVICES_WAIT_MS = 1000;
 const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])$/i;
 
 export interface HostPort {
@@ -77,11 +79,24 @@ export async function findMembers(
 
 /** A headless Service answers with an address per member; an SRV record may name ports as well. */
 async function findByName({ host, port }: HostPort, resolver: Resolver): Promise<readonly HostPort[]> {
-  const services = await resolver.services(host).catch(() => []);
+  const services = await servicesOf(host, resolver);
   if (services.length > 0) return services.slice(0, ADDRESSES_MAX);
   const addresses = await resolver.addresses(host);
   if (addresses.length === 0) throw new Failure('member_unreachable', `no member is found by the name ${host}`);
   return addresses.slice(0, ADDRESSES_MAX).map((address) => ({ host: address, port }));
+}
+
+async function servicesOf(host: string, resolver: Resolver): Promise<readonly HostPort[]> {
+  const silence = Promise.withResolvers<readonly HostPort[]>();
+  const timer = setTimeout(() => silence.resolve([]), SERVICES_WAIT_MS);
+  try {
+    return await Promise.race([resolver.services(host), silence.promise]);
+  } catch {
+    // Most names have none.
+    return [];
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A line each, or a JSON list: `HOST[:PORT]`. */
