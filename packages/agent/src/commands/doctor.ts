@@ -1,14 +1,13 @@
 import { describe, Failure, isFailure } from '@drayage/core';
 import { formatAddress, localUrl, reachable } from '../address.ts';
 import { clientOf } from '../admin-client.ts';
-import { type Call, EXIT, type Output } from '../command.ts';
+import { type Call, EXIT } from '../command.ts';
 import { type Config, readConfig } from '../config.ts';
 import { checkDisk } from '../doctor/disk.ts';
-import type { Finding } from '../doctor/finding.ts';
+import { type Finding, formatFindings } from '../doctor/finding.ts';
 import { checkEndpoint, checkOrigins } from '../doctor/network.ts';
 import { checkRuntimes } from '../doctor/runtimes.ts';
 import { sourcesOf } from '../sources.ts';
-import { paint } from '../terminal.ts';
 
 /** Checks all that a pull depends on, and says in words what to do. Exits 3 when no agent answers, 1 when something is broken. */
 export async function doctor(call: Call): Promise<number> {
@@ -25,19 +24,9 @@ export async function doctor(call: Call): Promise<number> {
     ...(await checkRuntimes('/', endpoint)),
   ];
   if (call.isJson) out.write(`${JSON.stringify({ findings })}\n`);
-  else out.write(findings.map((finding, at) => format(finding, findings[at + 1], out)).join(''));
+  else out.write(formatFindings(findings, out));
   if (agent.some(({ state }) => state === 'bad')) return EXIT.unanswered;
   return findings.some(({ state }) => state === 'bad') ? EXIT.failed : EXIT.done;
-}
-
-const MARKS = { good: ['green', 'ok  '], warning: ['yellow', 'warn'], bad: ['red', 'bad '] } as const;
-
-function format({ about, state, finding, advice }: Finding, next: Finding | undefined, out: Output): string {
-  const [colour, mark] = MARKS[state];
-  // Advice that holds for several in a row stands once, under the last.
-  const todo =
-    advice === undefined || advice === next?.advice ? '' : `${' '.repeat(6)}${paint(out, 'bold', 'do:')} ${advice}\n`;
-  return `${paint(out, colour, mark)}  ${about}: ${finding}\n${todo}`;
 }
 
 async function checkAgent({ admin }: Config): Promise<readonly Finding[]> {
