@@ -159,11 +159,17 @@ async function activate({ endpoint }: Target, changed: readonly string[], host: 
       { about, state: 'warning', finding: 'does not answer; it reads the new daemon.json when it starts', advice },
     ];
   }
+  const text = (await host.files.read(CONFIG)) ?? '';
+  if (readJson(text, CONFIG)[MIRRORS] === undefined) {
+    // A reload puts mirrors in the place of others, and takes none away where the file names none.
+    const finding = 'keeps the mirror until it is restarted; while no agent runs it goes to the Hub at once';
+    return [{ about, state: 'warning', finding, advice: 'when it suits: systemctl restart docker' }];
+  }
   // A reload leaves containers alone, and the daemon itself tells what it read.
   if (!(await reload(host))) {
     return [{ about, state: 'warning', finding: 'has not read the new daemon.json yet', advice }];
   }
-  const isWanted = (await host.files.read(CONFIG))?.includes(url) ?? false;
+  const isWanted = text.includes(url);
   for (const end = Date.now() + RELOAD_WAIT_MS; Date.now() < end; await sleep(RELOAD_POLL_MS)) {
     const mirrors = (await sees()) ?? [];
     if (mirrors.some((mirror) => isSame(mirror, url)) !== isWanted) continue;
@@ -179,7 +185,7 @@ async function reload(host: Host): Promise<boolean> {
   if ((await host.run('systemctl', ['reload', 'docker'])) !== undefined) return true;
   const pid = Number((await host.files.read(PID_FILE)) ?? Number.NaN);
   if (!Number.isInteger(pid) || (await host.files.read(`/proc/${pid}/comm`))?.trim() !== 'dockerd') return false;
-  return (await host.run('kill', ['-HUP', `${pid}`])) !== undefined;
+  return host.hangUp(pid);
 }
 
 async function pull(image: string, host: Host): Promise<boolean | undefined> {

@@ -21,6 +21,7 @@ export function hostOf(files: HostFiles): Host {
       return path === undefined ? undefined : outputOf(path, args);
     },
     get: async (socket, path) => ask(files.at(await files.resolve(socket)), path),
+    hangUp: (pid) => isOwn && process.kill(pid, 'SIGHUP'),
   };
 }
 

@@ -16,6 +16,8 @@ export interface Host {
   run(program: string, args: readonly string[]): Promise<string | undefined>;
   /** What a socket of the host answers to a GET; undefined when nothing does. */
   get(socket: string, path: string): Promise<unknown>;
+  /** Sends a process of the host SIGHUP; false when it belongs to another root. */
+  hangUp(pid: number): boolean;
 }
 
 /** A file as it is to be. */
