@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { Failure } from '@drayage/core';
-import { formatAddress, reachable } from '../address.ts';
+import { formatAddress, nearest } from '../address.ts';
 import { type AdminClient, clientOf } from '../admin-client.ts';
 import type { AgentStatus } from '../agent-status.ts';
 import { type Call, EXIT } from '../command.ts';
@@ -105,14 +105,6 @@ async function askTarget(client: AdminClient): Promise<Target> {
 function targetOf({ listen, origins }: Config): Target {
   const served = origins.filter(({ rules }) => rules.access !== 'bypass').map(({ name }) => name);
   return { endpoint: nearest(listen.map(formatAddress)), origins: served };
-}
-
-/** The address this host itself would use. */
-function nearest(addresses: readonly string[]): string {
-  const local = addresses.find((address) => address.startsWith('127.')) ?? addresses[0] ?? '';
-  const colon = local.lastIndexOf(':');
-  const host = local.slice(0, colon).replace(/^\[(.*)\]$/, '$1');
-  return formatAddress({ host: reachable(host), port: Number(local.slice(colon + 1)) });
 }
 
 async function takeBack(runtime: Runtime, files: HostFiles, isDry: boolean): Promise<Result> {

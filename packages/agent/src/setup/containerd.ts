@@ -19,6 +19,7 @@ export const containerd: Runtime = {
   dialect: 'ns',
   plan,
   activate,
+  observe,
   pull,
 };
 
@@ -179,7 +180,7 @@ function header({ plugin: [plugins = '', plugin = ''] }: Pick<ConfigFile, 'plugi
   return `${plugins}.${plugin.includes('.') ? `"${plugin}"` : plugin}.registry`;
 }
 
-async function activate(_target: Target, changed: readonly string[], host: Host): Promise<readonly Finding[]> {
+async function activate(target: Target, changed: readonly string[], host: Host): Promise<readonly Finding[]> {
   const about = 'containerd';
   if (!changed.some((path) => path.endsWith('.toml') && !path.endsWith('/hosts.toml'))) {
     return [{ about, state: 'good', finding: 'reads hosts.toml at each pull: nothing has to be restarted' }];
@@ -187,11 +188,19 @@ async function activate(_target: Target, changed: readonly string[], host: Host)
   // Restarting it on a node of a cluster is for whoever runs the cluster to time.
   const finding = 'reads the new config.toml only when it is restarted; containers go on running meanwhile';
   const findings: Finding[] = [{ about, state: 'warning', finding, advice: 'systemctl restart containerd' }];
+  return [...findings, ...(await observe(target, host))];
+}
+
+/** What this containerd makes of its files, imports and all. */
+async function observe(_target: Target, host: Host): Promise<readonly Finding[]> {
+  const about = 'containerd';
   const dumped = await host.run('containerd', ['--config', CONFIG, 'config', 'dump']);
-  if (dumped === undefined) return findings;
+  if (dumped === undefined) return [];
   const dump = readToml(dumped, 'containerd config dump');
-  const registry = [...pluginOf(Number(dump['version'] ?? 1)), 'registry', 'config_path'];
-  return [...findings, { about, state: 'good', finding: `reads it as config_path = "${valueAt(dump, registry)}"` }];
+  const seen = valueAt(dump, [...pluginOf(Number(dump['version'] ?? 1)), 'registry', 'config_path']);
+  if (typeof seen === 'string' && seen !== '')
+    return [{ about, state: 'good', finding: `reads config_path = "${seen}"` }];
+  return [{ about, state: 'warning', finding: 'reads no config_path, so no hosts.toml', advice: `look at ${CONFIG}` }];
 }
 
 async function pull(image: string, host: Host): Promise<boolean | undefined> {

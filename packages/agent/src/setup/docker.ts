@@ -40,6 +40,7 @@ export const docker: Runtime = {
   dialect: 'default',
   plan,
   activate,
+  observe,
   pull,
 };
 
@@ -150,11 +151,7 @@ async function activate({ endpoint }: Target, changed: readonly string[], host: 
   if (!changed.includes(CONFIG)) return [];
   const url = `http://${endpoint}`;
   const advice = 'systemctl reload docker';
-  const sees = async () => {
-    const info = (await host.get(SOCKET, '/info')) as Info | undefined;
-    return info?.RegistryConfig?.Mirrors;
-  };
-  if ((await sees()) === undefined) {
+  if ((await mirrorsSeen(host)) === undefined) {
     return [
       { about, state: 'warning', finding: 'does not answer; it reads the new daemon.json when it starts', advice },
     ];
@@ -171,7 +168,7 @@ async function activate({ endpoint }: Target, changed: readonly string[], host: 
   }
   const isWanted = text.includes(url);
   for (const end = Date.now() + RELOAD_WAIT_MS; Date.now() < end; await sleep(RELOAD_POLL_MS)) {
-    const mirrors = (await sees()) ?? [];
+    const mirrors = (await mirrorsSeen(host)) ?? [];
     if (mirrors.some((mirror) => isSame(mirror, url)) !== isWanted) continue;
     const finding = `was reloaded, and names these mirrors: ${mirrors.join(', ') || 'none'}`;
     const builds = 'builds (BuildKit) keep the old list until dockerd is restarted';
@@ -179,6 +176,22 @@ async function activate({ endpoint }: Target, changed: readonly string[], host: 
   }
   const finding = 'was told to reload, and still has its old mirrors';
   return [{ about, state: 'bad', finding, advice: 'look at journalctl -u docker, then: systemctl restart docker' }];
+}
+
+async function mirrorsSeen(host: Host): Promise<readonly string[] | undefined> {
+  const info = (await host.get(SOCKET, '/info')) as Info | undefined;
+  return info?.RegistryConfig?.Mirrors;
+}
+
+async function observe({ endpoint }: Target, host: Host): Promise<readonly Finding[]> {
+  const url = `http://${endpoint}`;
+  const mirrors = await mirrorsSeen(host);
+  const { [MIRRORS]: meant } = readJson((await host.files.read(CONFIG)) ?? '', CONFIG);
+  if (mirrors === undefined || !Array.isArray(meant)) return [];
+  const isRead = mirrors.some((mirror) => isSame(mirror, url));
+  if (isRead) return [{ about: 'docker', state: 'good', finding: 'the running dockerd names the agent as its mirror' }];
+  const finding = 'the running dockerd has not read daemon.json since it names the agent';
+  return [{ about: 'docker', state: 'warning', finding, advice: 'systemctl reload docker' }];
 }
 
 async function reload(host: Host): Promise<boolean> {

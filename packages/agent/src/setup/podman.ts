@@ -18,6 +18,7 @@ export const podman: Runtime = {
   dialect: 'prefix',
   plan,
   activate,
+  observe: async () => [],
   pull,
 };
 
@@ -27,34 +28,33 @@ async function plan(target: Target, host: Host): Promise<Plan> {
   const version = /version (\S+)/.exec((await host.run('podman', ['--version'])) ?? '')?.[1];
   if (version !== undefined) findings.push({ about, state: 'good', finding: `podman ${version}` });
   const settled = await settledRegistries(host);
-  const own: string[] = [];
+  const isOurs = (origin: string) => settled.get(origin)?.text.includes(`${target.endpoint}/`) ?? false;
   for (const origin of target.origins) {
     const elsewhere = settled.get(origin);
-    if (!elsewhere) own.push(origin);
-    else if (!elsewhere.text.includes(target.endpoint)) {
-      const location = mirrorOf(target, origin);
-      findings.push({
-        about,
-        state: 'warning',
-        finding: `${elsewhere.path} settles ${origin} itself; it does not come through the agent`,
-        advice: `add [[registry.mirror]] with location = "${location}" and insecure = true to its [[registry]] there`,
-      });
-    }
+    if (!elsewhere || isOurs(origin)) continue;
+    const finding = `${elsewhere.path} settles ${origin} itself; it does not come through the agent`;
+    const mirror = `location = "${mirrorOf(target, origin)}" and insecure = true`;
+    findings.push({ about, state: 'warning', finding, advice: `add [[registry.mirror]] with ${mirror} to it there` });
   }
-  if (own.length === 0)
-    throw refused(`no registry is left to set: ${target.origins.join(', ') || 'the agent serves none'}`);
-  const pairs = own.map(
-    (origin) =>
-      `[[registry]]\nlocation = "${origin}"\n[[registry.mirror]]\nlocation = "${mirrorOf(target, origin)}"\ninsecure = true\n`,
-  );
+  const added = target.origins.filter((origin) => !settled.has(origin));
+  const through = [...added, ...target.origins.filter(isOurs)];
+  if (through.length === 0) throw refused(`none of ${target.origins.join(', ')} can be set: others settle them all`);
   const limits = [
-    `${own.join(', ')} come through the agent, and from the origin while no agent runs`,
+    `${through.join(', ')} come through the agent, and from the origin while no agent runs`,
     'a registry that the agent learns of later needs this command again',
     'once the agent has given the manifest, the rest comes through it too: podman does not change over in the middle',
     'private images: podman login by path, or from the origin',
   ];
   findings.push(...limits.map((finding): Finding => ({ about, state: 'good', finding })));
-  return { edits: [{ path: OWN, text: `${NOTE}\n\n${pairs.join('\n')}` }], findings };
+  if (added.length === 0) return { edits: [], findings };
+  const pairs = added.map(
+    (origin) =>
+      `[[registry]]\nlocation = "${origin}"\n[[registry.mirror]]\nlocation = "${mirrorOf(target, origin)}"\ninsecure = true\n`,
+  );
+  const before = await host.files.read(OWN);
+  // A file of this name that somebody wrote by hand keeps what it says.
+  const head = before === undefined ? NOTE : before.trimEnd();
+  return { edits: [{ path: OWN, text: `${head}\n\n${pairs.join('\n')}` }], findings };
 }
 
 /** A port cannot stand in a path. */
@@ -62,12 +62,12 @@ function mirrorOf({ endpoint }: Target, origin: string): string {
   return `${endpoint}/${origin.replace(':', '_')}`;
 }
 
-/** Which file says what of each registry, besides our own: a file read later replaces what one before it says. */
+/** Which file says what of each registry: one that is read later replaces what one before it says. */
 async function settledRegistries(
   host: Host,
 ): Promise<ReadonlyMap<string, { readonly path: string; readonly text: string }>> {
   const names = (await host.files.list(PARTS)).filter((name) => name.endsWith('.conf'));
-  const paths = [MAIN, ...names.map((name) => join(PARTS, name)).filter((path) => path !== OWN)];
+  const paths = [MAIN, ...names.map((name) => join(PARTS, name))];
   const settled = new Map<string, { path: string; text: string }>();
   for (const path of paths) {
     const text = (await host.files.read(path)) ?? '';

@@ -47,6 +47,8 @@ export interface Runtime {
   plan(target: Target, host: Host): Promise<Plan>;
   /** Has the running runtime read what was changed, where that is safe, and says what it sees or what is left to do. */
   activate(target: Target, changed: readonly string[], host: Host): Promise<readonly Finding[]>;
+  /** What the running runtime says of what it reads; nothing where it cannot be asked. */
+  observe(target: Target, host: Host): Promise<readonly Finding[]>;
   /** Has the runtime itself pull an image by digest, and leaves nothing of it behind; undefined when it cannot be asked here. */
   pull(image: string, host: Host): Promise<boolean | undefined>;
 }
