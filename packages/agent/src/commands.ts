@@ -110,8 +110,8 @@ export const COMMANDS: readonly Command[] = [
   {
     ...ofOptions,
     name: 'setup',
-    summary: 'have a runtime pull through the agent: docker, containerd or podman',
-    positionals: ['RUNTIME'],
+    summary: 'have a runtime pull through the agent, or undo that',
+    positionals: ['docker|containerd|podman'],
     flags: [
       ...SETUP_FLAGS,
       ...AGENT_FLAGS.filter(({ flag }) => ['config', 'listen', 'admin', 'origin', 'json', 'help'].includes(flag)),
