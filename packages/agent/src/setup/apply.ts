@@ -99,7 +99,7 @@ export async function apply(
     if (undone.length > 0) await writeRecord(files, folder, { ...next, files: left });
   } catch (error) {
     if (!record) await undoAll(files, folder, next);
-    throw isFailure(error) ? error : refused(`${describe(error)}; nothing was changed. Run this as root`, error);
+    throw isFailure(error) ? error : refused(unwritable(error), error);
   }
 }
 
@@ -164,7 +164,7 @@ export async function undo(files: HostFiles, folder: string, record: SetupRecord
   try {
     await undoAll(files, folder, record);
   } catch (error) {
-    throw isFailure(error) ? error : refused(`${describe(error)}. Run this as root, and again`, error);
+    throw isFailure(error) ? error : refused(unwritable(error), error);
   }
 }
 
@@ -172,9 +172,10 @@ async function undoAll(files: HostFiles, folder: string, record: SetupRecord): P
   for (const entry of record.files) await restore(files, entry);
   await rm(files.at(await files.resolve(recordPath(folder))), { force: true });
   for (const made of record.folders.toReversed()) {
+    if (!(await files.exists(made))) continue;
     await rmdir(files.at(made)).catch((error: NodeJS.ErrnoException) => {
       // What others put there meanwhile stays.
-      if (error.code !== 'ENOTEMPTY' && error.code !== 'ENOENT') throw error;
+      if (error.code !== 'ENOTEMPTY') throw error;
     });
   }
 }
@@ -186,6 +187,12 @@ async function restore(files: HostFiles, entry: RecordedFile): Promise<void> {
   else if (entry.before === null) await rm(file);
   else await rename(backupOf(file), file);
   if (standing === 'ours') await syncFolder(dirname(file));
+}
+
+function unwritable(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  const advice = ['EACCES', 'EPERM'].includes(code) ? 'run this as root' : 'when that is put right, run this again';
+  return `${describe(error)}; ${advice}`;
 }
 
 function changedSince(path: string) {

@@ -214,7 +214,8 @@ async function pull(image: string, host: Host): Promise<boolean | undefined> {
   const ctr = (...args: readonly string[]) => host.run('ctr', ['-n', CANARY_NAMESPACE, ...args]);
   if ((await host.run('ctr', ['version'])) === undefined) return undefined;
   const main = await readConfig(host, CONFIG);
-  const configured = main && valueAt(main.value, [...main.plugin, 'registry', 'config_path']);
+  const file = main && ((await importedCri(main, host)) ?? main);
+  const configured = file && valueAt(file.value, [...file.plugin, 'registry', 'config_path']);
   const roots = typeof configured === 'string' && configured !== '' ? configured.split(':') : [CERTIFICATES];
   const isPulled = (await ctr('content', 'fetch', '--hosts-dir', roots.at(-1) ?? CERTIFICATES, image)) !== undefined;
   await ctr('images', 'rm', '--sync', image);

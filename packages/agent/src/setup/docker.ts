@@ -122,9 +122,11 @@ async function storeOf(host: Host): Promise<Store> {
 
 /** dockerd does not start when a setting is both a flag and in its file. */
 async function refuseFlag(host: Host): Promise<void> {
-  const places = ['/etc/default/docker', ...(await units(host))];
-  for (const place of places) {
-    const lines = ((await host.files.read(place)) ?? '').split('\n').filter((line) => !/^\s*#/.test(line));
+  const pid = (await host.files.read(PID_FILE))?.trim() ?? '';
+  const running = /^\d+$/.test(pid) ? [`/proc/${pid}/cmdline`] : [];
+  for (const place of [...running, '/etc/default/docker', ...(await units(host))]) {
+    const text = ((await host.files.read(place)) ?? '').replaceAll('\0', ' ');
+    const lines = text.split('\n').filter((line) => !/^\s*#/.test(line));
     if (lines.some((line) => line.includes('--registry-mirror'))) {
       const why = 'dockerd does not start with that flag and registry-mirrors in daemon.json both';
       throw refused(`${place} gives dockerd --registry-mirror: ${why}; move it into ${CONFIG}, and run this again`);
