@@ -9,7 +9,7 @@ import { startPackagedDocker } from '../lab/docker.ts';
 import { type Artifact, busyboxLayer, image, MIB, noiseLayer, push, single } from '../lab/images.ts';
 import { HUB_DOOR, type Origin, startOrigin } from '../lab/origin.ts';
 import { packagedPodman } from '../lab/podman.ts';
-import { must } from '../lab/process.ts';
+import { must, run } from '../lab/process.ts';
 import { treeOf } from '../lab/tree.ts';
 import type { Figures } from './proof.ts';
 
@@ -79,12 +79,23 @@ async function tryRuntime(subject: Subject, { agent, origin, artifact }: Stage):
       pulls += 1;
     }
   };
+  /** What doctor has to say of this runtime. */
+  const doctor = async (): Promise<string> => {
+    const { stdout } = await run(AGENT_COMMAND, ['doctor', '--json', '--data', agent.data]);
+    const { findings } = JSON.parse(stdout) as { findings: readonly { about: string; finding: string }[] };
+    return findings
+      .filter(({ about }) => about === name)
+      .map(({ finding }) => finding)
+      .join('; ');
+  };
   try {
     const before = treeOf(folder);
+    assert.match(await doctor(), /does not pull through the agent/);
     await pullAll('goes to the origin before setup', true);
     const told = await setup('--canary', REFERENCE);
     assert.ok(told.includes(`${name} pulled it, and asked the agent`), told);
     await restart('setup');
+    assert.match(await doctor(), /points at the agent/);
     await pullAll('comes through the agent after setup', false);
     assert.match(await setup('--canary', REFERENCE), /nothing to change/);
     await agent.stop();

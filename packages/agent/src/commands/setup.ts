@@ -17,6 +17,8 @@ import { isInstalled, RUNTIMES } from '../setup/runtimes.ts';
 import type { Runtime, Target } from '../setup/steps.ts';
 import { sourcesOf } from '../sources.ts';
 
+const ON_TAGS = 'a tag is looked up at its origin each time; only what is asked for by digest comes from elsewhere';
+
 /** What one run came to. */
 interface Result {
   readonly changes: readonly Change[];
@@ -76,11 +78,12 @@ async function putInPlace({ runtime, files, isDry, config, call }: Task): Promis
   const host = hostOf(files);
   const plan = await runtime.plan(target, { ...host, files: originalFiles(files, record) });
   const changes = await changesFor(files, plan.edits, record);
-  if (isDry) return { changes, findings: plan.findings };
+  const planned: readonly Finding[] = [...plan.findings, { about: runtime.name, state: 'good', finding: ON_TAGS }];
+  if (isDry) return { changes, findings: planned };
   if (changes.length > 0) await apply(files, runtime.folder, target, changes);
   const changed = changes.map(({ path }) => path);
   const active = await runtime.activate(target, changed, host);
-  const findings = [...plan.findings, ...active];
+  const findings = [...planned, ...active];
   if (!client) {
     const finding = 'nothing was pulled to check it, as no agent was asked';
     return { changes, findings: [...findings, { about: 'canary', state: 'good', finding }] };

@@ -73,21 +73,13 @@ async function plan(target: Target, host: Host): Promise<Plan> {
 }
 
 function mirrorLimits({ endpoint }: Target): readonly Finding[] {
-  const about = 'docker';
-  const local = endpoint.replace(/^127\.0\.0\.1(?=:)/, 'localhost');
-  const others = `docker pull ${local}/ghcr.io/owner/app:1`;
-  return [
-    {
-      about,
-      state: 'good',
-      finding: 'Docker Hub comes through the agent, and from the Hub itself while no agent runs',
-    },
-    {
-      about,
-      state: 'good',
-      finding: `dockerd takes mirrors for Docker Hub only; others by name, without a fallback: ${others}`,
-    },
+  const others = `docker pull ${endpoint.replace(/^127\.0\.0\.1(?=:)/, 'localhost')}/ghcr.io/owner/app:1`;
+  const limits = [
+    'Docker Hub comes through the agent, and from the Hub itself while no agent runs',
+    'private images come through the agent where its configuration allows it, else from the Hub',
+    `dockerd takes mirrors for Docker Hub only; others by name, without a fallback: ${others}`,
   ];
+  return limits.map((finding) => ({ about: 'docker', state: 'good', finding }));
 }
 
 function described({ version, store, isRunning }: Daemon): string {
