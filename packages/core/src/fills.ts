@@ -1,7 +1,8 @@
 import type { BlobReader, Draft, OpenBlob, Remote, Source } from './blob.ts';
 import type { Digest } from './digest.ts';
+import { type Drip, dripFeed } from './drip.ts';
 import { describe } from './failure.ts';
-import type { Fill } from './fill.ts';
+import type { Fill, FillJob } from './fill.ts';
 import type { Report } from './report.ts';
 
 /** A fill that nobody reads goes on this long: dockerd comes back for a broken download after 5 s, a kubelet after 10. */
@@ -19,6 +20,8 @@ export interface PullStatus {
   readonly startedAt: number;
   readonly endedAt: number | undefined;
   readonly bytesFrom: { readonly disk: number; readonly peer: number; readonly origin: number };
+  /** A reader waits for bytes that are here, until it is proven that they are right. */
+  readonly awaitsProof: boolean;
   readonly problem: string | undefined;
 }
 
@@ -27,6 +30,7 @@ export interface FillsParts {
   readonly report: Report;
   readonly now?: () => number;
   readonly lingerMs?: number;
+  readonly dripEveryMs?: number;
 }
 
 /** The fills of this host, one per draft. */
@@ -44,6 +48,8 @@ interface Run {
   readonly startedAt: number;
   readonly bytesFrom: { disk: number; peer: number; origin: number };
   readonly stop: AbortController;
+  readonly drip: Drip;
+  readonly arrived: FillJob['arrived'];
   /** Whether it ended with the seal. */
   ended: Promise<boolean>;
   readers: number;
@@ -55,12 +61,12 @@ interface Reader extends OpenBlob {
   readonly ended: Promise<boolean>;
 }
 
-export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS }: FillsParts): Fills {
+export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS, dripEveryMs }: FillsParts): Fills {
   const runs = new Map<Digest, Run>();
   const ended: PullStatus[] = [];
 
   function start(draft: Draft, remote: Remote): Run {
-    const run = newRun(draft, remote, now());
+    const run = newRun(draft, remote, { startedAt: now(), drip: dripFeed(draft, dripEveryMs), report });
     runs.set(draft.digest, run);
     report({ ...factsOf(run), kind: 'fill', state: 'started', bytes: 0, seconds: 0, problem: undefined });
     draft.begin();
@@ -69,16 +75,11 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
   }
 
   async function carryOut(run: Run, remote: Remote): Promise<boolean> {
-    const outcome = await outcomeOf(run, (signal) => {
-      const arrived = (from: 'peer' | 'origin', bytes: number) => {
-        run.bytesFrom[from] += bytes;
-        report({ kind: 'fetched', from, origin: remote.origin, bytes });
-      };
-      return fill({ draft: run.draft, remote, arrived }, signal);
-    });
+    const { arrived } = run;
+    const outcome = await outcomeOf(run, (signal) => fill({ draft: run.draft, remote, arrived }, signal));
     clearTimeout(run.linger);
     runs.delete(run.draft.digest);
-    const status = { ...statusOf(run), ...outcome, endedAt: now() };
+    const status = { ...statusOf(run), ...outcome, awaitsProof: false, endedAt: now() };
     ended.push(status);
     ended.splice(0, ended.length - ENDED_KEPT_MAX);
     const seconds = (status.endedAt - run.startedAt) / 1000;
@@ -87,14 +88,18 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     return status.state === 'sealed';
   }
 
-  function countReader(run: Run, blob: BlobReader): Reader {
+  function countReader(run: Run, blob: BlobReader, remote: Remote): Reader {
     run.readers++;
     clearTimeout(run.linger);
     return {
       ...blob,
+      read: run.drip.feed(blob, { remote, arrived: (bytes) => run.arrived('origin', bytes) }),
       ended: run.ended,
       get source() {
         return sourceOf(run);
+      },
+      get heldBytes() {
+        return run.draft.heldBytes;
       },
       async [Symbol.asyncDispose]() {
         run.readers--;
@@ -114,7 +119,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     }
     const blob = draft.follow();
     if (run) await draft[Symbol.asyncDispose]();
-    return countReader(run ?? start(draft, remote), blob);
+    return countReader(run ?? start(draft, remote), blob, remote);
   }
 
   return {
@@ -147,9 +152,10 @@ async function unlessAborted(outcome: Promise<boolean>, signal: AbortSignal): Pr
 
 /** How it ended. Who still waits for missing bytes is told. */
 async function outcomeOf(
-  { draft, stop }: Run,
+  { draft, stop, drip }: Run,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<Pick<PullStatus, 'problem'> & { readonly state: 'sealed' | 'stopped' | 'failed' }> {
+  using _ = drip;
   try {
     await work(stop.signal);
     return { state: 'sealed', problem: undefined };
@@ -160,12 +166,17 @@ async function outcomeOf(
   }
 }
 
-function newRun(draft: Draft, { origin }: Remote, startedAt: number): Run {
+interface NewRunParts extends Pick<Run, 'startedAt' | 'drip'>, Pick<FillsParts, 'report'> {}
+
+function newRun(draft: Draft, { origin }: Remote, own: NewRunParts): Run {
+  const bytesFrom = { disk: draft.heldBytes, peer: 0, origin: 0 };
+  const { startedAt, drip, report } = own;
   return {
-    draft,
-    origin,
-    startedAt,
-    bytesFrom: { disk: draft.heldBytes, peer: 0, origin: 0 },
+    ...{ draft, origin, startedAt, drip, bytesFrom },
+    arrived(from, bytes) {
+      bytesFrom[from] += bytes;
+      report({ kind: 'fetched', from, origin, bytes });
+    },
     stop: new AbortController(),
     ended: Promise.resolve(false),
     readers: 0,
@@ -196,6 +207,7 @@ function statusOf({ draft, origin, startedAt, bytesFrom, readers }: Run): PullSt
     startedAt,
     endedAt: undefined,
     bytesFrom: { ...bytesFrom },
+    awaitsProof: draft.waiting().some(({ piece }) => draft.has(piece)),
     problem: undefined,
   };
 }

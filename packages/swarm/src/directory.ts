@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Digest, Failure, parseDigest } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Contact, parseContact } from './contact.ts';
 import type { Answerer, Control } from './control.ts';
@@ -183,7 +182,7 @@ async function tellHome(
   }
   const late = AbortSignal.any([signal, AbortSignal.timeout(TELL_WAIT_MS)]);
   try {
-    await control().ask(peerIdFromString(home), kind, { contact: self, digests }, late);
+    await control().ask(home, kind, { contact: self, digests }, late);
     return true;
   } catch {
     signal.throwIfAborted();
@@ -254,7 +253,7 @@ async function askHome(
 ): Promise<FindAnswer | undefined> {
   const late = AbortSignal.any([signal, AbortSignal.timeout(HOME_WAIT_MS)]);
   try {
-    const answer = await control().ask(peerIdFromString(home), 'find', { digest }, late);
+    const answer = await control().ask(home, 'find', { digest }, late);
     const { holders, nearer } = (answer ?? {}) as Partial<Record<string, unknown>>;
     return {
       holders: (Array.isArray(holders) ? holders : []).map(parseContact).filter((contact) => contact !== undefined),

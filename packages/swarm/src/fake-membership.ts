@@ -2,7 +2,6 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { type AnnouncerTimes, startAnnouncer } from './announcer.ts';
 import { type Answerer, type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
@@ -93,7 +92,7 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
       announcer.announce(digest);
       return digest;
     },
-    ask: (member, kind, body) => control.ask(peerIdFromString(member), kind, body, AbortSignal.timeout(ASK_WAIT_MS)),
+    ask: (member, kind, body) => control.ask(member, kind, body, AbortSignal.timeout(ASK_WAIT_MS)),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

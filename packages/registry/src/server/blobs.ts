@@ -92,6 +92,9 @@ function followed(blob: OpenBlob, done: () => void): OpenBlob {
     get source() {
       return blob.source;
     },
+    get heldBytes() {
+      return blob.heldBytes;
+    },
     read: (into, offset, signal) => blob.read(into, offset, signal),
     async [Symbol.asyncDispose]() {
       done();
