@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_COMMAND, type Agent, startAgent } from '../lab/agent.ts';
 import { makeAuthority } from '../lab/certificates.ts';
@@ -121,7 +121,10 @@ function dockerIn(folder: string, authorities: string): Subject {
     name: 'docker',
     folder: '/etc/docker',
     restartAfter: ['undo'],
-    configure: async () => writeFileSync('/etc/docker/daemon.json', `${JSON.stringify(settings, undefined, 4)}\n`),
+    configure: async () => {
+      writeFileSync('/etc/docker/ours.json', `${JSON.stringify(settings, undefined, 4)}\n`);
+      symlinkSync('ours.json', '/etc/docker/daemon.json');
+    },
     start: async () => {
       const docker = await startPackagedDocker(join(folder, 'docker'), authorities);
       return { clients: [docker], owner: docker };
