@@ -1,5 +1,4 @@
 import { type BlobStore, type Digest, Failure, type PiecePlan, parseDigest, planPieces } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import type { Answerer, Control } from '../control.ts';
 import type { Directory } from '../directory.ts';
 import { pieceHashes } from './piece-hash.ts';
@@ -48,7 +47,7 @@ export async function askForHashes(
   const holders = [...new Set(found.map(({ member }) => member))].filter((member) => !isBarred(member));
   const ask = async (member: string): Promise<Buffer | undefined> => {
     const answer = await control()
-      .ask(peerIdFromString(member), 'hashes', { digest }, inTime)
+      .ask(member, 'hashes', { digest }, inTime)
       .catch(() => undefined);
     const { hashes } = (answer ?? {}) as Partial<Record<string, unknown>>;
     const bytes = typeof hashes === 'string' ? Buffer.from(hashes, 'base64') : undefined;
