@@ -106,6 +106,8 @@ export async function apply(
 async function hashBefore(files: HostFiles, path: string): Promise<string | null> {
   const bytes = await readBytes(files.at(path), path);
   if (!bytes) return null;
+  const backup = backupOf(path);
+  if (await files.exists(backup)) throw refused(`${backup} is in the way: move it elsewhere, and run this again`);
   const { nlink } = await stat(files.at(path));
   // The new file would be another than the one its other names lead to.
   if (nlink > 1) throw refused(`${path} has several names (hard links); change it by hand`);
@@ -183,10 +185,16 @@ async function undoAll(files: HostFiles, folder: string, record: SetupRecord): P
 async function restore(files: HostFiles, entry: RecordedFile): Promise<void> {
   const file = files.at(entry.path);
   const standing = await standingOf(files, entry);
-  if (standing !== 'ours') await rm(backupOf(file), { force: true });
+  if (standing !== 'ours') await dropBackup(file, entry);
   else if (entry.before === null) await rm(file);
   else await rename(backupOf(file), file);
   if (standing === 'ours') await syncFolder(dirname(file));
+}
+
+/** Only what was moved aside here: a file of that name with other bytes is somebody else's. */
+async function dropBackup(file: string, { path, before }: RecordedFile): Promise<void> {
+  const kept = await readBytes(backupOf(file), backupOf(path));
+  if (kept && hashOf(kept) === before) await rm(backupOf(file));
 }
 
 function unwritable(error: unknown): string {

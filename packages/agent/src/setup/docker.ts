@@ -59,16 +59,15 @@ async function plan(target: Target, host: Host): Promise<Plan> {
     const held = readJson(text, CONFIG)[MIRRORS];
     const isThere = Array.isArray(held) && held.some((mirror) => typeof mirror === 'string' && isSame(mirror, url));
     edits.push({ path: CONFIG, text: isThere ? text : (addFirst(text, MIRRORS, url, CONFIG) ?? text) });
-    findings.push(...mirrorLimits(target));
+    if (!readsHosts) findings.push(...mirrorLimits(target));
   }
   if (!readsHosts) return { edits, findings };
   const hosts = await planHosts(about, target, host, [CERTIFICATES]);
-  findings.push({
-    about,
-    state: 'good',
-    finding:
-      'every registry comes through the agent, each request falls back to its origin; private images come from there',
-  });
+  const limits = [
+    'every registry comes through the agent, each request falls back to its origin; private images come from there',
+    ...(needsMirrors ? ['should it have the classic image store, which is not known: Docker Hub alone'] : []),
+  ];
+  findings.push(...limits.map((finding): Finding => ({ about, state: 'good', finding })));
   return { edits: [...edits, ...hosts.edits], findings: [...findings, ...hosts.findings] };
 }
 
