@@ -133,3 +133,16 @@ test('a member that asks without end is hung up on', async () => {
     expect.objectContaining({ problem: expect.stringContaining('questions a second') }),
   );
 });
+
+test('a member has so many streams with us and no more, over however many connections', async () => {
+  await using it = await scene({ echo: (_member, body) => body });
+  const open = async () => {
+    const connection = await it.near.dial(it.far.getMultiaddrs(), { force: true });
+    const streams = Array.from({ length: 3 }, () => connection.newStream('/drayage/control/1.0.0'));
+    return Promise.allSettled(streams);
+  };
+  for (let at = 0; at < 4; at++) await open();
+  const streams = () => it.far.getConnections().flatMap((one) => one.streams);
+  const talking = () => streams().filter(({ protocol, status }) => protocol.includes('control') && status === 'open');
+  await vi.waitFor(() => expect(talking()).toHaveLength(4));
+});

@@ -1,9 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, Failure, type Report } from '@drayage/core';
+import { describe, Failure, orAbort, type Report } from '@drayage/core';
 import type { Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
 import { type Allowances, keepAllowances } from './allowance.ts';
-import { type Line, openLine, orAbort } from './line.ts';
+import { type Line, openLine } from './line.ts';
 import { encodeMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';
@@ -57,10 +57,23 @@ export async function startControl({ node, presence, answerers, report, now }: C
   const bounded = (perSecond: number) => keepAllowances({ perSecond, most: perSecond * BURST_SECONDS, now });
   const limits = { questions: bounded(QUESTIONS_PER_SECOND_MAX), bytes: bounded(QUESTION_BYTES_PER_SECOND_MAX) };
 
+  const streams = new Map<string, number>();
+  const count = (member: string, change: number) => {
+    const open = (streams.get(member) ?? 0) + change;
+    if (open > 0) streams.set(member, open);
+    else streams.delete(member);
+    return open;
+  };
   await node.handle(
     PROTOCOL,
     (stream, connection) => {
       const member = connection.remotePeer.toString();
+      stream.addEventListener('close', () => void count(member, -1), { once: true });
+      // libp2p's own bound is for each connection, and a member may have many: what we hold unread of each would add up.
+      if (count(member, 1) > STREAMS_PER_MEMBER_MAX) {
+        stream.abort(new Error('too many streams of one member'));
+        return;
+      }
       answerAll(stream, answerers, { member, limits }).catch((error: unknown) => {
         if (isNews(member))
           report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });

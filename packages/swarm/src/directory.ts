@@ -209,12 +209,13 @@ function answerersOf({ holders, note, lookUp, records }: Answering): Readonly<Re
     const own = parseContact(contact);
     // A member speaks for itself alone.
     if (!own || own.member !== member) throw new Failure('denied', 'a member can only speak for itself');
-    const claimed = digestsOf(digests);
-    if (!records.take(member, claimed.length)) {
+    // Before anything is looked at: what is refused costs us next to nothing.
+    if (!records.take(member, Array.isArray(digests) ? digests.length : 1)) {
       // Its next question waits meanwhile: a flood is slowed down at its source, and leaves no garbage here.
       await setTimeout(REFUSAL_MS);
       throw new Failure('denied', `more than ${RECORDS_PER_SECOND_MAX} records a second are not taken`);
     }
+    const claimed = digestsOf(digests);
     note(own);
     holders[kind](member, claimed);
   };

@@ -5,6 +5,7 @@ import { type Digest, type Happening, sha256 } from '@drayage/core';
 import { type AnnouncerTimes, startAnnouncer } from './announcer.ts';
 import { type Answerer, type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
+import { openIntroductions } from './introductions.ts';
 import { parseJoinTarget, systemResolver } from './join.ts';
 import { type JoiningTimes, startJoining } from './joining.ts';
 import type { SwarmNode } from './node.ts';
@@ -52,7 +53,8 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
   const presence = cleanup.use(watchPresence({ node, routing, report, now, ...(times && { times: times.presence }) }));
   const self = { member: id, links: [], zone: undefined };
   const directory = openDirectory({ self, routing, presence, control: () => control, now, random });
-  const answerers: Readonly<Record<string, Answerer>> = directory.answerers;
+  const introductions = openIntroductions({ node, routing, control: () => control, now, random });
+  const answerers: Readonly<Record<string, Answerer>> = { ...directory.answerers, ...introductions.answerers };
   const control: Control = cleanup.use(await startControl({ node, presence, answerers, report, now }));
   const held: Digest[] = [];
   const announcer = cleanup.use(
@@ -69,6 +71,7 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
     startJoining({
       node,
       routing,
+      introductions,
       presence,
       targets: joins.map(parseJoinTarget),
       resolver: systemResolver,

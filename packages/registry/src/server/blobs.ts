@@ -4,6 +4,7 @@ import {
   type Digest,
   Failure,
   type OpenBlob,
+  orAbort,
   type Pulls,
   type Remote,
   type Repository,
@@ -13,7 +14,7 @@ import type { Origins } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders, etagOf } from './answer.ts';
 import { refusalAnswer } from './errors.ts';
-import { orAbort, singleFlight, within } from './flight.ts';
+import { singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
 import type { Prefetch } from './prefetch.ts';
 import { parseRange } from './range.ts';

@@ -1,8 +1,7 @@
 import type { ServerResponse } from 'node:http';
-import { Failure, type OpenBlob, shortOf } from '@drayage/core';
+import { Failure, type OpenBlob, orAbort, shortOf } from '@drayage/core';
 import { type Answer, type BlobPart, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
-import { orAbort } from './flight.ts';
 
 /** How long an answer may take at each step before it is cut off. */
 export interface SendLimits {
