@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, Origins, PassedOn } from '../origin/types.ts';
+import type { Caller, GatedOrigins, PassedOn } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
 import { type OriginRules, policies } from './policy.ts';
 
@@ -68,7 +68,7 @@ export function addImage(
   return { digest, bytes, config: sha256(config), layer: sha256(layer), layerBytes: layer };
 }
 
-function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
+function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): GatedOrigins {
   return {
     has: (name) => name in origins,
     repository(name, path, caller) {
@@ -106,6 +106,12 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
         },
       };
     },
+    gate: () => ({
+      demand: async () => undefined,
+      login: async () => {
+        throw new Failure('unauthorized', 'the fake origin knows nobody');
+      },
+    }),
     status: () => [],
     async [Symbol.asyncDispose]() {},
   };
