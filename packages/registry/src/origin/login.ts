@@ -16,7 +16,7 @@ const demandFreshMs = 3_600_000;
 const noDemandFreshMs = 60_000;
 
 /** A user's way into an origin. */
-export interface Login {
+interface Login {
   /** What to show the origin. */
   readonly authorization: string;
   /** Undefined when only the origin knows. */

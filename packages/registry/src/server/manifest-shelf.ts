@@ -105,9 +105,16 @@ export function openShelf(parts: ShelfParts): Shelf {
     if (catalog.belongs(digest, repository)) {
       catalog.note(digest, { repository, mediaType, size });
       for (const child of children) {
+        // An origin takes any digest there without holding it: to name it is no right to read it.
+        if (child.isForeign) continue;
         catalog.note(child.digest, { repository, mediaType: child.mediaType, size: child.size });
       }
-    } else hearsay.extend(repository, children);
+    } else {
+      hearsay.extend(
+        repository,
+        children.filter(({ isForeign }) => !isForeign),
+      );
+    }
     // The first that an image names is its config.
     if (kind === 'image') saw(repository, digest, children.slice(1));
   }
