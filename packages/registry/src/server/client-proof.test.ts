@@ -185,6 +185,28 @@ test('the origin is asked a bounded number of times a second, and strangers do n
   expect((await get(what, alice)).status).toBe(403);
 });
 
+test('an origin that answers everything with a page for people opens nothing', async () => {
+  await using stage = await startPrivateScene();
+  const { image, registry, get, lab, clock } = stage;
+  const alice = bearer(registry.tokenFor('alice', 'team/app'));
+  await get(`manifests/${image.digest}`, alice);
+  await lab.store.put(image.layer, image.layerBytes);
+  registry.page = '<html>back soon</html>';
+  const whats = [
+    `blobs/${image.layer}`,
+    `manifests/${image.digest}`,
+    'manifests/1',
+    'tags/list',
+    `referrers/${image.digest}`,
+  ];
+  for (const what of whats) {
+    for (const authorization of [undefined, bearer('garbage')]) {
+      clock.now += 2 * HOUR_MS;
+      expect([what, (await get(what, authorization)).status]).not.toEqual([what, 200]);
+    }
+  }
+});
+
 test('the log tells of decisions, and holds no credential', async () => {
   await using stage = await startPrivateScene();
   const { image, registry, get, lab } = stage;

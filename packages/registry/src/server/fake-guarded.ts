@@ -15,6 +15,8 @@ export interface GuardedRegistry extends ImageShelves, AsyncDisposable {
   readonly passwords: Map<string, string>;
   fault: Fault;
   tokenFault: Fault;
+  /** What it answers to all with a 200, as a proxy in its place would. */
+  page: string | undefined;
   /** Every question so far. */
   readonly seen: readonly Seen[];
   /** A token as a client gets it without anybody between. */
@@ -34,7 +36,7 @@ export async function startGuardedRegistry(options: GuardedOptions): Promise<Gua
   const people: People = { rights: new Set(), passwords: new Map() };
   const shelves: ImageShelves = { manifests: new Map(), blobs: new Map() };
   const tokens = issueTokens(people, options);
-  const faults: { fault: Fault; tokenFault: Fault } = { fault: undefined, tokenFault: undefined };
+  const faults: Faults = { fault: undefined, tokenFault: undefined, page: undefined };
 
   function answer(request: Seen, response: ServerResponse): void {
     const { headers, url } = request;
@@ -59,6 +61,7 @@ export async function startGuardedRegistry(options: GuardedOptions): Promise<Gua
     const fault = isToken ? faults.tokenFault : faults.fault;
     if (fault === 'silence') return;
     if (fault !== undefined) reply(response, fault, '{}');
+    else if (faults.page !== undefined) reply(response, 200, faults.page, { 'content-type': 'text/html' });
     else if (isToken) tokens.answer(request, response);
     else answer(request, response);
   });
@@ -71,6 +74,7 @@ export async function startGuardedRegistry(options: GuardedOptions): Promise<Gua
   });
 }
 
+type Faults = Pick<GuardedRegistry, 'fault' | 'tokenFault' | 'page'>;
 type People = Pick<GuardedRegistry, 'rights' | 'passwords'>;
 
 function mayRead({ rights }: People, user: string, repository: string): boolean {
