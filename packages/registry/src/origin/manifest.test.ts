@@ -18,7 +18,7 @@ test('an image names its config and layers, an index its manifests', () => {
   expect(checkManifest(bytes(image), IMAGE)).toEqual({ kind: 'image', children: [listed, listed, listed] });
   expect(checkManifest(bytes(foreign), IMAGE).children).toEqual([listed, { ...listed, isForeign: true }]);
   expect(checkManifest(bytes({ ...image, mediaType: DOCKER_IMAGE }), DOCKER_IMAGE).kind).toBe('image');
-  expect(checkManifest(bytes(index), DOCKER_LIST)).toEqual({ kind: 'index', children: [child] });
+  expect(checkManifest(bytes(index), DOCKER_LIST)).toEqual({ kind: 'index', children: [listed] });
   expect(checkManifest(bytes({ schemaVersion: 1 }), 'application/x+json')).toEqual({ kind: 'other', children: [] });
 });
 

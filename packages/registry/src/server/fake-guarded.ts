@@ -20,7 +20,7 @@ export interface GuardedRegistry extends ImageShelves, AsyncDisposable {
   /** Every question so far. */
   readonly seen: readonly Seen[];
   /** A token as a client gets it without anybody between. */
-  tokenFor(user: string, repository: string): string;
+  tokenFor(user: string, repository: string, seconds?: number): string;
   basicFor(user: string): string;
 }
 
@@ -68,7 +68,7 @@ export async function startGuardedRegistry(options: GuardedOptions): Promise<Gua
   return Object.assign(faults, people, shelves, {
     url: server.url,
     seen: server.seen,
-    tokenFor: (user: string, repository: string) => tokens.issue(user, [repository]),
+    tokenFor: (user: string, repository: string, seconds?: number) => tokens.issue(user, [repository], seconds),
     basicFor: (user: string) => `Basic ${btoa(`${user}:${people.passwords.get(user)}`)}`,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   });
@@ -96,7 +96,7 @@ function whyNotBasic(people: People, authorization: string | undefined, reposito
 }
 
 interface Tokens {
-  issue(user: string, repositories: readonly string[]): string;
+  issue(user: string, repositories: readonly string[], seconds?: number): string;
   answer(request: Seen, response: ServerResponse): void;
   /** Why a token is not enough. */
   whyNot(authorization: string | undefined, repository: string): string | undefined;
@@ -105,11 +105,11 @@ interface Tokens {
 function issueTokens(people: People, { now, tokenSeconds = 300 }: GuardedOptions): Tokens {
   const given = new Map<string, { user: string; repositories: readonly string[]; endsAt: number }>();
 
-  function issue(user: string, wanted: readonly string[]): string {
-    const claims = { aud: 'guarded', exp: Math.floor(now() / 1000) + tokenSeconds, jti: randomUUID() };
+  function issue(user: string, wanted: readonly string[], seconds = tokenSeconds): string {
+    const claims = { aud: 'guarded', exp: Math.floor(now() / 1000) + seconds, jti: randomUUID() };
     const token = `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.${randomUUID()}`;
     const repositories = wanted.filter((name) => mayRead(people, user, name));
-    given.set(token, { user, repositories, endsAt: now() + tokenSeconds * 1000 });
+    given.set(token, { user, repositories, endsAt: now() + seconds * 1000 });
     return token;
   }
 
