@@ -14,7 +14,7 @@ export interface User {
 }
 
 /** One question to the token service. */
-export interface TokenQuestion {
+interface TokenQuestion {
   readonly user: string | undefined;
   readonly scopes: readonly string[];
   readonly status: number;
