@@ -7,10 +7,12 @@ import { logsBelow, onStage } from './lab/stage.ts';
 import { access } from './prove/access.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
+import { doors } from './prove/doors.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { spellings } from './prove/spellings.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
@@ -30,6 +32,8 @@ const USUAL: readonly Proof[] = [
   herd,
   directory,
   fuzz,
+  doors,
+  spellings,
   swarmHerd,
   swarmJitter,
   swarmWave,
