@@ -5,6 +5,7 @@ import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
 import { access } from './prove/access.ts';
+import { browser } from './prove/browser.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { doors } from './prove/doors.ts';
@@ -34,6 +35,7 @@ const USUAL: readonly Proof[] = [
   fuzz,
   doors,
   spellings,
+  browser,
   swarmHerd,
   swarmJitter,
   swarmWave,

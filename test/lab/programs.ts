@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 const PACKAGES: Readonly<Record<string, string>> = {
   buildah: 'buildah',
   busybox: 'busybox-static',
+  chromium: 'chromium',
   containerd: 'containerd',
   ctr: 'containerd',
   curl: 'curl',

@@ -39,7 +39,7 @@ export const CASES: readonly Case[] = USERS.flatMap((user) =>
       PLACES.flatMap((place) => CREDENTIALS.map((credential) => ({ user, owner, what, place, credential }))),
     ),
   ),
-).map((one, id) => ({ ...one, id, door: DOORS[id % DOORS.length] ?? 'ns' }));
+).map((one, id) => ({ ...one, id, door: DOORS[(id + Math.floor(id / CREDENTIALS.length)) % DOORS.length] ?? 'ns' }));
 
 /** The origin cannot be asked who may read. */
 export function isAway({ fault }: Setting): boolean {

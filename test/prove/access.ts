@@ -142,7 +142,8 @@ async function seed(world: World, { history, scheme }: Setting, actor: Actor): P
 
 async function attempt(world: World, setting: Setting, actor: Actor, found: Found): Promise<void> {
   const { test, image, canary } = actor;
-  const isLayer = test.what === 'blob' || test.what === 'range' || (test.what === 'HEAD' && test.id % 2 === 0);
+  const isLayer =
+    test.what === 'blob' || test.what === 'range' || (test.what === 'HEAD' && Math.floor(test.id / 6) % 2 === 0);
   const digestPath = isLayer ? `blobs/${image.layer}` : `manifests/${image.digest}`;
   const paths = { tags: 'tags/list', referrers: `referrers/${image.digest}` } as const;
   const path = test.what === 'tags' || test.what === 'referrers' ? paths[test.what] : digestPath;
