@@ -41,11 +41,6 @@ export const CASES: readonly Case[] = USERS.flatMap((user) =>
   ),
 ).map((one, id) => ({ ...one, id, door: DOORS[(id + Math.floor(id / CREDENTIALS.length)) % DOORS.length] ?? 'ns' }));
 
-/** The origin cannot be asked who may read. */
-export function isAway({ fault }: Setting): boolean {
-  return fault === 429 || fault === 503 || fault === 'silence';
-}
-
 /** What the world says of a case: whether it may give bytes, and whether it must. */
 export interface Verdict {
   readonly mayGive: boolean;
@@ -72,4 +67,9 @@ export function judge(setting: Setting, { user, owner, what, place, credential }
     mayGive: isProven || (fault === undefined && isLetIn) || (isAway(setting) && wasLetIn),
     mustGive: (fault === undefined && isLetIn) || ((isProven || (isAway(setting) && wasLetIn)) && isByDigest && isHeld),
   };
+}
+
+/** The origin cannot be asked who may read. */
+function isAway({ fault }: Setting): boolean {
+  return fault === 429 || fault === 503 || fault === 'silence';
 }

@@ -5,6 +5,7 @@ import { openStore } from '@drayage/store';
 
 export const ORIGIN = 'private.test';
 const QUOTA_BYTES = 1024 ** 3;
+const FIRST_BYTE_MS = 60_000;
 
 /** An endpoint with a store before a private registry, under a clock that is moved by hand, and another host that holds things. */
 export interface World extends AsyncDisposable {
@@ -33,6 +34,8 @@ export async function startWorld(folder: string, scheme: 'bearer' | 'basic'): Pr
       ...{ origins, pulls, store, catalog: store.catalog, report, now, hosts: [] },
       policies: policies({ [ORIGIN]: { access: 'proof' } }),
       defaultOrigin: ORIGIN,
+      // How long anybody waits on a busy machine is not what is tried here.
+      limits: { firstByteMs: FIRST_BYTE_MS },
       members: { fetchSmall: async (digest) => peer.get(digest), vouch: async () => true },
     }),
   );
