@@ -9,11 +9,14 @@ import { checkedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized, unavailable } from './refusal.ts';
 import { retrying } from './retry.ts';
-import { fetchToken } from './token.ts';
+import { fetchToken, orAborted } from './token.ts';
 
 const demandFreshMs = 3_600_000;
 /** So long an origin that asks for nothing, or in no way that is allowed, is believed. */
 const noDemandFreshMs = 60_000;
+
+/** So long an origin that does not answer is not asked again how it wants to be asked. */
+const awayMs = 30_000;
 
 /** A user's way into an origin. */
 interface Login {
@@ -67,19 +70,11 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
     return { demand: why, until: now() + noDemandFreshMs };
   }
 
-  async function renewed(signal: AbortSignal): Promise<Kept> {
+  function renewed(signal: AbortSignal): Promise<Kept> {
     asking ??= ask().finally(() => {
       asking = undefined;
     });
-    const mine = asking;
-    const stop = Promise.withResolvers<never>();
-    const abort = () => stop.reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      return await Promise.race([mine, stop.promise]);
-    } finally {
-      signal.removeEventListener('abort', abort);
-    }
+    return orAborted(asking, signal);
   }
 
   async function demand(signal: AbortSignal): Promise<Demand | undefined> {
@@ -87,8 +82,9 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
       try {
         kept = await renewed(signal);
       } catch (error) {
-        // How it asks does not change because it is away.
         if (!kept) throw failureOf(origin, error, signal);
+        // How it asks does not change because it is away, and nobody waits for it twice.
+        kept = { ...kept, until: now() + awayMs };
       }
     }
     if (kept.demand instanceof Failure) throw kept.demand;

@@ -127,7 +127,8 @@ function requestFor({ realm, service, scopes, credential }: TokenRequest): Outgo
   return { method: 'GET', url, headers };
 }
 
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+/** Waits for the work, but no longer than the signal lets it: the work may go on for others. */
+export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   signal.throwIfAborted();
   const { promise, reject } = Promise.withResolvers<never>();
   const abort = () => reject(signal.reason);
