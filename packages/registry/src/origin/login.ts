@@ -74,6 +74,8 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
     asking ??= ask().finally(() => {
       asking = undefined;
     });
+    // Its failure is met by whoever still waits for it.
+    asking.catch(() => undefined);
     return orAborted(asking, signal);
   }
 
