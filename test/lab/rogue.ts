@@ -26,7 +26,12 @@ export const ROGUE_PATCHES: readonly Patch[] = [
   {
     file: `${FILL}/carrier.ts`,
     find: 'import { keepNeighbours,',
-    put: "import { misclaim } from './misbehave.ts';\nimport { keepNeighbours,",
+    put: "import { isShunned, misclaim } from './misbehave.ts';\nimport { keepNeighbours,",
+  },
+  {
+    file: `${FILL}/carrier.ts`,
+    find: 'if (!filling || !keeping) return;',
+    put: 'if (!filling || !keeping || isShunned(inside.member())) return;',
   },
 ];
 
@@ -51,7 +56,7 @@ export async function missend({ digest, attestations }, link, outgoing) {
       for (let at = 0; at < length; ) at += await outgoing.read(bytes.subarray(at), at);
       spoil(bytes);
     }
-    attestation = attestations.make(digest, piece, hashPiece(bytes));
+    attestation = attestations.make(digest, piece, hashPiece(bytes).hash);
   }
   return await link.send({ ...outgoing, attestation, read: (into, offset) => misread(link, outgoing, into, offset) });
 }
@@ -75,6 +80,14 @@ async function misread(link, { length, read }, into, offset) {
   const count = await read(into, offset);
   if ((vice === 'flip' || vice === 'forge') && offset === 0) spoil(into);
   return count;
+}
+
+const linked = new WeakSet();
+
+/** Left alone it would take all from the origin, as any host can: what that costs the others is not what is asked here. */
+export function isShunned(member) {
+  if (member.links.size > 0) linked.add(member);
+  return member.links.size === 0 && linked.has(member);
 }
 
 export function misclaim(count) {

@@ -58,7 +58,7 @@ function peerFirst(peer: ReadonlyMap<Digest, Buffer>, alone: Fill): Fill {
     for (let piece = 0; piece < job.draft.plan.count; piece++) {
       const { start, end } = pieceSpan(job.draft.plan, piece);
       job.arrived('peer', end - start);
-      await job.draft.write(piece, [bytes.subarray(start, end)]);
+      await job.draft.write(piece, [bytes.subarray(start, end)], 'peer');
     }
     await job.draft.seal(signal);
   };

@@ -2,14 +2,22 @@
 import { mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { type Digest, describe, sha256 } from '@drayage/core';
+import { sha256 } from '@drayage/core';
 import { parseSwarmKeys } from '@drayage/swarm/settings';
-import { loadIdentity, startNode, startTestMember, type TestMember } from '@drayage/swarm/testing';
+import {
+  crowd,
+  type Flooded,
+  flood,
+  loadIdentity,
+  startNode,
+  startTestMember,
+  type TestMember,
+} from '@drayage/swarm/testing';
 
 /** What the parent may ask, and what it is answered. */
 export interface Orders {
-  /** Starts one member a list of names: it holds blobs made of them. Answers where to join, and who the first is. */
-  start(order: Start): Promise<{ readonly address: string; readonly id: string }>;
+  /** Starts one member a list of names: it holds blobs made of them. Answers where to join. */
+  start(order: Start): Promise<{ readonly address: string }>;
   /** How many members the one that knows fewest knows. */
   known(order: Record<string, never>): Promise<number>;
   /** Looks for blobs, one member after the other, and counts those that were found. */
@@ -18,8 +26,14 @@ export interface Orders {
   watch(order: Record<string, never>): Promise<void>;
   /** What was used since the last time, and the extremes since it is watched. */
   usage(order: Record<string, never>): Promise<Usage>;
-  /** Announces invented blobs to one member as fast as it takes them, until there were so many or the time is up. */
-  pour(order: { readonly to: string; readonly records: number; readonly seconds: number }): Promise<Poured>;
+  /** Pours invented blobs into one member whether it takes them or not, until there were so many or the time is up. */
+  pour(order: { readonly to: string; readonly records: number; readonly seconds: number }): Promise<Flooded>;
+  /** Has handshakes with one member as fast as it lets us. */
+  crowd(order: {
+    readonly to: string;
+    readonly tries: number;
+    readonly seconds: number;
+  }): Promise<Awaited<ReturnType<typeof crowd>>>;
 }
 
 interface Start {
@@ -34,11 +48,6 @@ interface Lookups {
   readonly tookMs: readonly number[];
 }
 
-interface Poured {
-  readonly taken: number;
-  readonly refused: number;
-}
-
 interface Usage {
   readonly processorSeconds: number;
   /** How much it grew at most; 0 when not watched. */
@@ -48,9 +57,7 @@ interface Usage {
   readonly busyMs: number;
 }
 
-const BATCH = 1000;
-const POURERS = 32;
-const RETRY_MS = 20;
+const CROWD_AT_ONCE = 64;
 const LOOK_MS = 50;
 const TICK_MS = 2;
 const members: TestMember[] = [];
@@ -68,7 +75,7 @@ const answers: Orders = {
       members.push(member);
       for (const name of names) member.hold(name);
     }
-    return { address: addressOf(first()), id: first().id };
+    return { address: addressOf(first()) };
   },
   known: async () => Math.min(...members.map(({ routing }) => routing.size())),
   async find({ names, gapMs }) {
@@ -104,34 +111,14 @@ const answers: Orders = {
     const grownBytes = Math.max(0, residentBytes - residentBytesBefore);
     return { processorSeconds: (user + system) / 1e6, grownBytes, lateMs, busyMs };
   },
-  async pour({ to, records, seconds }) {
-    const contact = { member: first().id, links: [], zone: undefined };
-    const outcome = { taken: 0, refused: 0 };
+  pour({ to, records, seconds }) {
+    const { node } = first();
     const until = performance.now() + seconds * 1000;
-    let made = 0;
-    const pourer = async () => {
-      while (made < records && performance.now() < until) {
-        const digests: Digest[] = Array.from({ length: BATCH }, () => sha256(Buffer.from(`flood ${made++}`)));
-        while (performance.now() < until) {
-          const problem = await first()
-            .ask(to, 'announce', { contact, digests })
-            .then(
-              () => undefined,
-              (error) => describe(error),
-            );
-          if (problem === undefined) outcome.taken += BATCH;
-          else if (problem.includes('not taken')) outcome.refused += BATCH;
-          else {
-            // It did not even arrive: what is on its way already has to be taken first.
-            await setTimeout(RETRY_MS);
-            continue;
-          }
-          break;
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: POURERS }, pourer));
-    return outcome;
+    return flood({ node, victim: to, records, until });
+  },
+  crowd({ to, tries, seconds }) {
+    const until = performance.now() + seconds * 1000;
+    return crowd(first().node, { victim: to, tries, atOnce: CROWD_AT_ONCE, until });
   },
 };
 

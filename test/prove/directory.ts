@@ -1,21 +1,26 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { newSwarmKey } from '@drayage/swarm/settings';
 import { MIB } from '../lab/images.ts';
-import { run } from '../lab/process.ts';
 import type { Orders } from './directory-members.ts';
 import { type Figures, type Proof, percentile } from './proof.ts';
 
-const PROCESSES = 2;
+/** Members start in waves: each is whole before the next, as hosts are added in life. */
+const WAVE = 20;
 /** Half of them are the same on every member, as base layers are. */
 const LAYERS = 500;
 const LOOKUPS = 400;
-const SETTLE_SECONDS_MAX = 200;
-const QUIET_SECONDS = 20;
-const FLOOD_RECORDS = 1_000_000;
+const WAVE_SECONDS_MAX = 180;
+const QUIET_SECONDS_MAX = 120;
+/** The swarm is quiet when a member says less than this in a second, over so many seconds. */
+const QUIET_MESSAGES_PER_SECOND = 2;
+const LOOK_SECONDS = 5;
+const CROWD_TRIES = 3000;
+const CROWD_SECONDS_MAX = 60;
 
 /** The directory costs next to nothing when nothing happens, answers at once, and cannot be flooded. */
 export const directory: Proof = {
@@ -23,35 +28,52 @@ export const directory: Proof = {
   title: 'many members keep track of 500 layers each, and one of them pours records in',
   needs: [],
   run: async (folder, short) => {
-    const count = short ? 12 : 40;
-    const [steadySeconds, quietSeconds, floodSecondsMax] = short ? [10, 5, 10] : [30, 15, 30];
-    const each = count / PROCESSES;
+    const [count, processes] = short ? [12, 2] : [198, 6];
+    const [steadySeconds, quietSeconds, floodSecondsMax] = short ? [10, 5, 60] : [60, 15, 200];
+    const records = short ? 100_000 : 1_000_000;
+    const each = count / processes;
     await using group = startGroup();
     const key = newSwarmKey();
-    const start = (to: Worker, joins: readonly string[], blobs: readonly (readonly string[])[]) =>
-      to.ask('start', { folder, key, joins, blobs });
     const layers = (member: number) =>
       Array.from({ length: LAYERS }, (_, at) => (at < LAYERS / 2 ? `common ${at}` : ownLayer(member, at)));
-    const layersFrom = (member: number) => Array.from({ length: each }, (_, at) => layers(member + at));
-
-    const workers = Array.from({ length: PROCESSES }, () => group.fork());
+    const workers = Array.from({ length: processes }, () => group.fork());
     const [one, other] = workers as [Worker, Worker];
-    const { address } = await start(one, [], layersFrom(0));
-    await start(other, [address], layersFrom(each));
     const [victim, pourer] = [group.fork(), group.fork()];
-    const { id: victimId } = await start(victim, [address], [[]]);
-    await start(pourer, [address], [[]]);
-    const settled = await settle([...workers, victim, pourer], count + 1);
+    const joins: string[] = [];
+    const start = async (to: Worker, blobs: readonly (readonly string[])[]) => {
+      const started = await to.ask('start', { folder, key, joins, blobs });
+      if (joins.length === 0) joins.push(started.address);
+      return started;
+    };
 
+    const from = performance.now();
+    const { address: victimAddress } = await start(victim, [[]]);
+    await start(pourer, [[]]);
+    for (let begin = 0; begin < count; begin += WAVE) {
+      const wave = Array.from({ length: Math.min(WAVE, count - begin) }, (_, at) => begin + at);
+      const shares = Map.groupBy(wave, (member) => workers[member % processes] as Worker);
+      await Promise.all([...shares].map(([worker, some]) => start(worker, some.map(layers))));
+      await becomeWhole(
+        [...workers.slice(0, Math.min(processes, wave.length)), victim, pourer],
+        begin + wave.length + 1,
+      );
+    }
     const usedBy = async () => Promise.all(workers.map((worker) => worker.ask('usage', {})));
-    await usedBy();
+    const settledSeconds = Math.round((performance.now() - from) / 1000);
+    const used = async () => (await usedBy()).reduce((sum, usage) => sum + usage.processorSeconds, 0);
+    const meetingProcessorSeconds = await used();
+    await becomeQuiet(count + 2);
+
+    await used();
     const messagesBefore = await messages();
     await setTimeout(steadySeconds * 1000);
     const messagesPerSecond = ((await messages()) - messagesBefore) / steadySeconds / (count + 2);
-    const processorSeconds = (await usedBy()).reduce((sum, usage) => sum + usage.processorSeconds, 0);
+    const processorSeconds = await used();
 
     // Asked by members of the other process than the one that holds them.
-    const names = Array.from({ length: LOOKUPS }, (_, at) => ownLayer(at % each, LAYERS / 2 + (at % (LAYERS / 2))));
+    const names = Array.from({ length: LOOKUPS }, (_, at) =>
+      ownLayer((at % each) * processes, LAYERS / 2 + (at % (LAYERS / 2))),
+    );
     const { found, tookMs } = await other.ask('find', { names, gapMs: 10 });
 
     const bystander = one;
@@ -59,15 +81,23 @@ export const directory: Proof = {
     await setTimeout(quietSeconds * 1000);
     const quiet = await Promise.all([victim.ask('usage', {}), bystander.ask('usage', {})]);
     const floodedAt = performance.now();
-    const flood = { to: victimId, records: FLOOD_RECORDS, seconds: floodSecondsMax };
+    const flood = { to: victimAddress, records, seconds: floodSecondsMax };
     const poured = await pourer.ask('pour', flood);
     const floodSeconds = (performance.now() - floodedAt) / 1000;
     const flooded = await Promise.all([victim.ask('usage', {}), bystander.ask('usage', {})]);
 
+    const crowdedAt = performance.now();
+    const crowding = pourer.ask('crowd', { to: victimAddress, tries: CROWD_TRIES, seconds: CROWD_SECONDS_MAX });
+    const meanwhile = await other.ask('find', { names, gapMs: 10 });
+    const crowd = await crowding;
+    const crowdSeconds = (performance.now() - crowdedAt) / 1000;
+    const crowded = await victim.ask('usage', {});
+
     const figures = {
       members: count + 2,
       layersEach: LAYERS,
-      ...settled,
+      settledSeconds,
+      meetingProcessorSecondsEach: rounded(meetingProcessorSeconds / count),
       steadyProcessorPercent: rounded((processorSeconds / steadySeconds / count) * 100),
       steadyMessagesPerSecond: rounded(messagesPerSecond),
       lookups: LOOKUPS,
@@ -75,8 +105,10 @@ export const directory: Proof = {
       lookupMsMedian: rounded(percentile(tookMs, 0.5)),
       lookupMsP99: rounded(percentile(tookMs, 0.99)),
       floodSeconds: rounded(floodSeconds),
+      floodRecordsOffered: poured.offered,
       floodRecordsTaken: poured.taken,
       floodRecordsRefused: poured.refused,
+      floodRecordsCutOff: poured.cutOff,
       victimGrownMiB: rounded(flooded[0].grownBytes / MIB),
       bystanderGrownMiB: rounded(flooded[1].grownBytes / MIB),
       quietLateMs: quiet.map(({ lateMs }) => rounded(lateMs)).join(' '),
@@ -84,12 +116,23 @@ export const directory: Proof = {
       victimBusyMs: rounded(flooded[0].busyMs),
       bystanderBusyMs: rounded(flooded[1].busyMs),
       victimProcessorSeconds: rounded(flooded[0].processorSeconds),
+      crowdTries: CROWD_TRIES,
+      crowdLetIn: crowd.letIn,
+      crowdRefused: crowd.refused,
+      crowdSeconds: rounded(crowdSeconds),
+      crowdBusyMs: rounded(crowded.busyMs),
+      crowdProcessorSeconds: rounded(crowded.processorSeconds),
+      crowdLookupsFound: meanwhile.found,
+      crowdLookupMsP99: rounded(percentile(meanwhile.tookMs, 0.99)),
     } satisfies Figures;
     const told = JSON.stringify(figures);
     assert.equal(found, LOOKUPS, told);
     assert.ok(figures.steadyProcessorPercent <= 1, told);
     assert.ok(figures.steadyMessagesPerSecond <= 2, told);
     assert.ok(figures.lookupMsP99 <= 50, told);
+    assert.equal(poured.offered, records, told);
+    assert.equal(meanwhile.found, LOOKUPS, told);
+    assert.ok(crowd.letIn > 0 && crowd.refused > 0, told);
     for (const { grownBytes, busyMs } of flooded) {
       assert.ok(grownBytes <= 64 * MIB, told);
       assert.ok(busyMs <= 50, told);
@@ -102,33 +145,33 @@ function ownLayer(member: number, at: number): string {
   return `own ${member} ${at}`;
 }
 
-/** Waits until everybody knows everybody, or nobody learns more. Answers with how many the most ignorant knows. */
-async function settle(workers: readonly Worker[], others: number): Promise<Settled> {
-  const from = performance.now();
-  const seconds = () => (performance.now() - from) / 1000;
-  let [known, since] = [0, seconds()];
-  while (known < others / 2 || (known < others && seconds() - since < QUIET_SECONDS)) {
-    if (seconds() > SETTLE_SECONDS_MAX)
-      throw new Error(`the members still meet after ${SETTLE_SECONDS_MAX} s: ${known} of ${others}`);
-    await setTimeout(1000);
-    const now = Math.min(...(await Promise.all(workers.map((worker) => worker.ask('known', {})))));
-    if (now !== known) [known, since] = [now, seconds()];
+async function becomeWhole(workers: readonly Worker[], others: number): Promise<void> {
+  const until = performance.now() + WAVE_SECONDS_MAX * 1000;
+  for (;;) {
+    const known = Math.min(...(await Promise.all(workers.map((worker) => worker.ask('known', {})))));
+    if (known >= others) return;
+    if (performance.now() > until)
+      throw new Error(`the members still meet after ${WAVE_SECONDS_MAX} s: ${known} of ${others}`);
+    await setTimeout(500);
   }
-  const settled = seconds();
-  // The last changes of homes are announced, and the rounds of getting to know each other end.
-  await setTimeout(QUIET_SECONDS * 1000);
-  return { knownLeast: known, settledSeconds: Math.round(settled) };
 }
 
-interface Settled {
-  readonly knownLeast: number;
-  readonly settledSeconds: number;
+/** The last changes of homes are announced, and the rounds of getting to know each other end. */
+async function becomeQuiet(members: number): Promise<void> {
+  const until = performance.now() + QUIET_SECONDS_MAX * 1000;
+  for (let said = Number.POSITIVE_INFINITY; said > QUIET_MESSAGES_PER_SECOND; ) {
+    if (performance.now() > until) throw new Error(`the members still say ${said} messages a second each`);
+    const before = await messages();
+    await setTimeout(LOOK_SECONDS * 1000);
+    said = ((await messages()) - before) / LOOK_SECONDS / members;
+  }
 }
 
 /** Segments with something in them that all sockets of this namespace have sent: what the kernel says on its own is not in it. */
 async function messages(): Promise<number> {
-  const { stdout } = await run('ss', ['-tinH']);
-  return [...stdout.matchAll(/data_segs_out:(\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  const lines = (await readFile('/proc/net/netstat', 'utf8')).split('\n').map((line) => line.split(' '));
+  const [names, values] = lines.filter(([table]) => table === 'TcpExt:');
+  return Number(values?.[names?.indexOf('TCPOrigDataSent') ?? -1]);
 }
 
 interface Worker {

@@ -11,19 +11,22 @@ import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round, w
 const SLOWEST_OVER_CLEAN_MAX = 1.5;
 const RUNTIMES = 3;
 /** What is a lie on its face, and a lie without which the blob could not have been wrong. */
-const PROVEN: ReadonlySet<string> = new Set(['flip', 'tampered']);
+const PROVEN: ReadonlySet<string> = new Set(['flip', 'forge', 'other', 'tampered']);
 const SEAL_WAIT_MS = 20_000;
 
 const CASES: readonly (readonly Vice[])[] = [
   ['flip'],
   ['forge'],
+  ['forge', 'forge'],
   ['forge', 'other'],
+  ['forge', 'forge', 'forge', 'forge'],
   ['stall', 'dribble'],
   ['flip', 'forge', 'truncate', 'claim'],
   ['vanish', 'stall', 'dribble', 'other'],
 ];
 const SHORT_CASES: readonly (readonly Vice[])[] = [
   ['flip', 'forge'],
+  ['forge', 'forge'],
   ['stall', 'dribble', 'claim', 'vanish'],
 ];
 
@@ -54,7 +57,6 @@ export const swarmBadMembers: Proof = {
       Object.assign(figures, { [`${name}Liars`]: lies, [`${name}LiarsMissed`]: missed.join(' ') || 'none' });
       promises[`${name}: every pull succeeds`] = isClean(run);
       promises[`${name}: slowest ≤ ${SLOWEST_OVER_CLEAN_MAX} × clean`] = overClean <= SLOWEST_OVER_CLEAN_MAX;
-      // A false word proves nothing until a whole blob turned out wrong by it; then it must have been found out.
       promises[`${name}: every proven liar is quarantined`] = !missed.some((vice) => PROVEN.has(vice));
       promises[`${name}: no honest member is taken for a liar`] = defamed === 0;
     };

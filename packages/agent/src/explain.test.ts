@@ -57,6 +57,7 @@ function aPull(digest: Digest, changes: Partial<PullStatus> = {}): PullStatus {
     startedAt: 1,
     endedAt: 2,
     bytesFrom: { disk: 10, peer: 20, origin: 70 },
+    awaitsProof: false,
     problem: undefined,
     ...changes,
   };

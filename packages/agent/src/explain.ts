@@ -116,7 +116,13 @@ function toldOf(story: FillStory): ToldFill {
   return { ...story, memberBytes: story.fromMembers.reduce((sum, { bytes }) => sum + bytes, 0) };
 }
 
-function toldOfPull({ heldBytes: _held, readers: _readers, bytesFrom, ...pull }: PullStatus): ToldFill {
+function toldOfPull({
+  heldBytes: _held,
+  readers: _readers,
+  awaitsProof: _awaits,
+  bytesFrom,
+  ...pull
+}: PullStatus): ToldFill {
   return {
     ...pull,
     home: undefined,

@@ -19,6 +19,7 @@ export function fakeSwarm({
     vouch: async () => false,
     announce: () => {},
     withdraw: () => {},
+    homes: () => [],
     members: () => members,
     explain: (digest) => stories.filter((story) => story.digest === digest),
     async [Symbol.asyncDispose]() {},

@@ -10,7 +10,8 @@ export interface BlobReader extends AsyncDisposable {
   readonly size: number;
   /**
    * Copies checked bytes from `offset` on into `into` and says how many; 0 at the end only.
-   * Waits where the blob is still filling. The last piece comes only after the whole digest is proven.
+   * Waits where the blob is still filling, and where it rests on one member's word. The last piece comes only after the
+   * whole digest is proven.
    * Throws `blob_corrupt` when bytes given out before proved wrong, `blob_lost` when the disk no longer has what it had,
    * `disk_failed` when it cannot be read.
    */
@@ -21,6 +22,8 @@ export interface BlobReader extends AsyncDisposable {
 export interface OpenBlob extends BlobReader {
   /** As far as it is known by now; undefined until the first bytes of a fill have come. */
   readonly source: Source | undefined;
+  /** Of a blob that is still filling, what is on this host by now, readable or not. */
+  readonly heldBytes?: number | undefined;
 }
 
 /** A blob on its way to the disk. There is one per digest, however many hold it; what it has stays when all let go. */
@@ -32,9 +35,12 @@ export interface Draft extends AsyncDisposable {
   has(piece: number): boolean;
   /**
    * Keeps a piece that arrived whole. The chunks must not change until it resolves. Whoever has hashed its blocks already
-   * (BLAKE3, 32 bytes each) hands that over. Throws `disk_failed`.
+   * (BLAKE3, 32 bytes each) hands that over. Readers see what the origin sent; what a member did is held from them until
+   * it is trusted or the digest is proven. Throws `disk_failed`.
    */
-  write(piece: number, chunks: readonly Uint8Array[], blockHashes?: Buffer): Promise<void>;
+  write(piece: number, chunks: readonly Uint8Array[], from: 'peer' | 'origin', blockHashes?: Buffer): Promise<void>;
+  /** Lets readers see pieces that are here and came from members. */
+  trust(pieces: readonly number[]): void;
   /** With every piece here: proves the digest, and makes the blob durable. False when the bytes are not the digest's. */
   seal(signal: AbortSignal): Promise<boolean>;
   /** Forgets pieces that proved wrong. Readers that were given any of their bytes fail with `blob_corrupt`. */

@@ -181,7 +181,7 @@ function pieceWriter(draft: Draft): PieceWriter {
     async write(piece) {
       const full = buffer;
       if (!full) return;
-      const write: Promise<void> = draft.write(piece, [full.subarray(0, filled)]).then(() => {
+      const write: Promise<void> = draft.write(piece, [full.subarray(0, filled)], 'origin').then(() => {
         writes.delete(write);
         free.push(full);
       });

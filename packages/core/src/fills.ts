@@ -1,8 +1,9 @@
 import { anyOf } from './any-of.ts';
 import type { BlobReader, Draft, OpenBlob, Remote, Source } from './blob.ts';
 import type { Digest } from './digest.ts';
+import { type Drip, dripFeed } from './drip.ts';
 import { describe } from './failure.ts';
-import type { Fill } from './fill.ts';
+import type { Fill, FillJob } from './fill.ts';
 import type { Report } from './report.ts';
 
 /** A fill that nobody reads goes on this long: dockerd comes back for a broken download after 5 s, a kubelet after 10. */
@@ -20,6 +21,8 @@ export interface PullStatus {
   readonly startedAt: number;
   readonly endedAt: number | undefined;
   readonly bytesFrom: { readonly disk: number; readonly peer: number; readonly origin: number };
+  /** A reader waits for bytes that are here, until it is proven that they are right. */
+  readonly awaitsProof: boolean;
   readonly problem: string | undefined;
 }
 
@@ -28,6 +31,7 @@ export interface FillsParts {
   readonly report: Report;
   readonly now?: () => number;
   readonly lingerMs?: number;
+  readonly dripEveryMs?: number;
 }
 
 /** The fills of this host, one per draft. */
@@ -47,6 +51,8 @@ interface Run {
   readonly startedAt: number;
   readonly bytesFrom: { disk: number; peer: number; origin: number };
   readonly stop: AbortController;
+  readonly drip: Drip;
+  readonly arrived: FillJob['arrived'];
   /** Whether it ended with the seal. */
   ended: Promise<boolean>;
   readers: number;
@@ -58,12 +64,12 @@ interface Reader extends OpenBlob {
   readonly ended: Promise<boolean>;
 }
 
-export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS }: FillsParts): Fills {
+export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS, dripEveryMs }: FillsParts): Fills {
   const runs = new Map<Digest, Run>();
   const ended: PullStatus[] = [];
 
   function start(draft: Draft, remote: Remote): Run {
-    const run = newRun(draft, remote, now());
+    const run = newRun(draft, remote, { startedAt: now(), drip: dripFeed(draft, dripEveryMs), report });
     runs.set(draft.digest, run);
     report({ ...factsOf(run), kind: 'fill', state: 'started', bytes: 0, seconds: 0, problem: undefined });
     draft.begin();
@@ -72,16 +78,11 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
   }
 
   async function carryOut(run: Run, remote: Remote): Promise<boolean> {
-    const outcome = await outcomeOf(run, (signal) => {
-      const arrived = (from: 'peer' | 'origin', bytes: number) => {
-        run.bytesFrom[from] += bytes;
-        report({ kind: 'fetched', from, origin: remote.origin, bytes });
-      };
-      return fill({ draft: run.draft, remote, arrived }, signal);
-    });
+    const { arrived } = run;
+    const outcome = await outcomeOf(run, (signal) => fill({ draft: run.draft, remote, arrived }, signal));
     clearTimeout(run.linger);
     runs.delete(run.draft.digest);
-    const status = { ...statusOf(run), ...outcome, endedAt: now() };
+    const status = { ...statusOf(run), ...outcome, awaitsProof: false, endedAt: now() };
     ended.push(status);
     ended.splice(0, ended.length - ENDED_KEPT_MAX);
     const seconds = (status.endedAt - run.startedAt) / 1000;
@@ -94,9 +95,13 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     enter(run, remote);
     return {
       ...blob,
+      read: run.drip.feed(blob, { remote, arrived: (bytes) => run.arrived('origin', bytes) }),
       ended: run.ended,
       get source() {
         return sourceOf(run);
+      },
+      get heldBytes() {
+        return run.draft.heldBytes;
       },
       async [Symbol.asyncDispose]() {
         leave(run, remote);
@@ -160,9 +165,10 @@ async function unlessAborted(outcome: Promise<boolean>, signal: AbortSignal): Pr
 
 /** How it ended. Who still waits for missing bytes is told. */
 async function outcomeOf(
-  { draft, stop }: Run,
+  { draft, stop, drip }: Run,
   work: (signal: AbortSignal) => Promise<void>,
 ): Promise<Pick<PullStatus, 'problem'> & { readonly state: 'sealed' | 'stopped' | 'failed' }> {
+  using _ = drip;
   try {
     await work(stop.signal);
     return { state: 'sealed', problem: undefined };
@@ -173,13 +179,19 @@ async function outcomeOf(
   }
 }
 
-function newRun(draft: Draft, remote: Remote, startedAt: number): Run {
+interface NewRunParts extends Pick<Run, 'startedAt' | 'drip'>, Pick<FillsParts, 'report'> {}
+
+function newRun(draft: Draft, remote: Remote, own: NewRunParts): Run {
+  const { origin } = remote;
+  const bytesFrom = { disk: draft.heldBytes, peer: 0, origin: 0 };
+  const { startedAt, drip, report } = own;
   return {
-    draft,
-    origin: remote.origin,
+    ...{ draft, origin, startedAt, drip, bytesFrom },
     remotes: new Set([remote]),
-    startedAt,
-    bytesFrom: { disk: draft.heldBytes, peer: 0, origin: 0 },
+    arrived(from, bytes) {
+      bytesFrom[from] += bytes;
+      report({ kind: 'fetched', from, origin, bytes });
+    },
     stop: new AbortController(),
     ended: Promise.resolve(false),
     readers: 0,
@@ -210,6 +222,7 @@ function statusOf({ draft, origin, startedAt, bytesFrom, readers }: Run): PullSt
     startedAt,
     endedAt: undefined,
     bytesFrom: { ...bytesFrom },
+    awaitsProof: draft.waiting().some(({ piece }) => draft.has(piece)),
     problem: undefined,
   };
 }

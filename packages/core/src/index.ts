@@ -15,6 +15,7 @@ export { describe, FAILURE_CODES, Failure, type FailureCode, isFailure } from '.
 export { type Fill, type FillJob, type OriginFillParts, originFill } from './fill.ts';
 export type { FillsParts, PullStatus } from './fills.ts';
 export { type Members, PUBLIC_FRESH_MS, provenHere } from './members.ts';
+export { orAbort } from './or-abort.ts';
 export { BLOB_BYTES_MAX, BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces, type Span } from './pieces.ts';
 export { type Pulls, startPulls, type Want } from './pull.ts';
 export { type Rate, rateOf } from './rate.ts';

@@ -73,6 +73,8 @@ interface State {
   readonly plan: PiecePlan;
   readonly bytes: Buffer;
   readonly present: Set<number>;
+  /** Those of the present that readers may see before the digest is proven. */
+  readonly sure: Set<number>;
   readonly readers: Set<Reader>;
   readonly waiters: Set<{ readonly piece: number; readonly since: number; readonly look: () => void }>;
   isProven: boolean;
@@ -85,6 +87,7 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
     plan,
     bytes: Buffer.alloc(plan.size),
     present: new Set(),
+    sure: new Set(),
     readers: new Set(),
     waiters: new Set(),
     isProven: false,
@@ -103,10 +106,15 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
       );
     },
     has: (piece) => state.present.has(piece),
-    async write(piece, chunks) {
+    async write(piece, chunks, from) {
       if (state.present.has(piece)) return;
       Buffer.concat(chunks).copy(state.bytes, pieceSpan(plan, piece).start);
       state.present.add(piece);
+      if (from === 'origin') state.sure.add(piece);
+      lookAgain();
+    },
+    trust(pieces) {
+      for (const piece of pieces) if (state.present.has(piece)) state.sure.add(piece);
       lookAgain();
     },
     async seal() {
@@ -119,6 +127,7 @@ function memoryDraft(digest: Digest, plan: PiecePlan, keep: (bytes: Buffer) => v
     async drop(pieces) {
       for (const piece of pieces) {
         state.present.delete(piece);
+        state.sure.delete(piece);
         const { start, end } = pieceSpan(plan, piece);
         for (const reader of state.readers) if (reader.from < end && reader.to > start) reader.isSpoiled = true;
       }
@@ -146,7 +155,7 @@ function follow(state: State): BlobReader {
   const { digest, plan } = state;
   const given: Reader = { from: Number.MAX_SAFE_INTEGER, to: 0, isSpoiled: false };
   state.readers.add(given);
-  const isVisible = (piece: number) => state.present.has(piece) && (state.isProven || piece < plan.count - 1);
+  const isVisible = (piece: number) => state.isProven || (state.sure.has(piece) && piece < plan.count - 1);
   return {
     digest,
     size: plan.size,

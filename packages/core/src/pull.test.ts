@@ -154,9 +154,9 @@ test('a disk that fails in the middle is left behind at the very byte', async ()
       draft &&
       write &&
       Object.assign(Object.create(draft), {
-        write: async (piece: number, chunks: readonly Uint8Array[]) => {
+        write: async (piece: number, chunks: readonly Uint8Array[], from: 'peer' | 'origin') => {
           if (piece === 5) throw new Failure('disk_failed', 'no more');
-          await write(piece, chunks);
+          await write(piece, chunks, from);
         },
       })
     );

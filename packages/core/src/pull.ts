@@ -88,6 +88,9 @@ function selfHealing(first: OpenBlob, { relay, again }: Alternatives): OpenBlob 
     get source() {
       return current.source;
     },
+    get heldBytes() {
+      return current.heldBytes;
+    },
     async read(into, offset, signal) {
       for (;;) {
         try {

@@ -69,6 +69,46 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     expect(await last).toBeGreaterThan(0);
   });
 
+  test(`${name}: what a member sent is held from readers until it is trusted or the digest is proven`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow();
+    const given = new Set<number>();
+    const reading = async (piece: number) => {
+      await reader.read(Buffer.alloc(10), pieceSpan(draft.plan, piece).start, never);
+      given.add(piece);
+    };
+    draft.trust([1]);
+    const reads = [0, 1, 2].map(reading);
+    for (const piece of [0, 1, 2]) await writePiece(draft, piece, bytes, piece === 2 ? 'origin' : 'peer');
+    await reads[2];
+    expect([...given]).toEqual([2]);
+    draft.trust([1, 3]);
+    await reads[1];
+    expect([...given]).toEqual([2, 1]);
+    expect(await draft.readPiece(Buffer.alloc(10), 0)).toBe(10);
+    expect(draft.waiting().map(({ piece }) => piece)).toEqual([0]);
+    for (const piece of [3, 4]) await writePiece(draft, piece, bytes, 'peer');
+    await draft.seal(never);
+    await reads[0];
+  });
+
+  test(`${name}: trust is in bytes that were here, not in what comes in their place`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    await using draft = await present(store.draft(digest, SIZE));
+    await using reader = draft.follow();
+    await writePiece(draft, 0, randomBytes(SIZE), 'peer');
+    draft.trust([0]);
+    await draft.drop([0]);
+    const read = reader.read(Buffer.alloc(10), 0, never);
+    await writePiece(draft, 0, bytes, 'peer');
+    expect(draft.waiting().map(({ piece }) => piece)).toEqual([0]);
+    draft.trust([0]);
+    expect(await read).toBe(10);
+  });
+
   test(`${name}: bytes that are not the digest's are never sealed, and readers that were given any fail`, async () => {
     const { store, bytes, digest } = await scene();
     await using _store = store;
@@ -172,9 +212,14 @@ async function present<T>(answer: Promise<T | undefined>): Promise<T> {
   return value;
 }
 
-async function writePiece(draft: Draft, piece: number, bytes: Buffer): Promise<void> {
+async function writePiece(
+  draft: Draft,
+  piece: number,
+  bytes: Buffer,
+  from: 'peer' | 'origin' = 'origin',
+): Promise<void> {
   const { start, end } = pieceSpan(draft.plan, piece);
-  await draft.write(piece, [bytes.subarray(start, start + 70_001), bytes.subarray(start + 70_001, end)]);
+  await draft.write(piece, [bytes.subarray(start, start + 70_001), bytes.subarray(start + 70_001, end)], from);
 }
 
 /** Everything from an offset on, as a client would read it. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { listPieces } from './bitmap.ts';
 import { fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS } from './limits.ts';
+import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS, REPORT_MS_MIN } from './limits.ts';
 import type { MemberEvent } from './words.ts';
 
 const COUNT = 16;
@@ -71,6 +71,14 @@ test('a member that finds nothing for a second says what it lacks', () => {
   happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'linked', link: 1, hello: helloWith(COUNT, []) });
   const [report] = only(happen(member, LACK_MS, { kind: 'tick' }), 'report');
   expect(listPieces(report?.report.lacking ?? new Uint32Array())).toHaveLength(COUNT);
+});
+
+test('a member with few links asks for more soon, but not where there are no others to be named', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100, [1]));
+  expect(member.home.reportAt).toBe(LACK_MS);
+  happen(member, 1, { kind: 'linked', link: 1, hello: helloWith(COUNT, []) }, answer(100, [1]));
+  expect(member.home.reportAt).toBe(1 + REPORT_MS_MIN);
 });
 
 test('a home that was passed over has no say any more', () => {

@@ -66,7 +66,9 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
   // The home names the best first; candidates are taken from the end.
   member.candidates = [...answer.members].reverse();
   openLinks(member, home.isLacking ? LINKS_WHEN_LACKING : 0);
-  const waitMs = wantsMembers(member) ? LACK_MS : Math.max(REPORT_MS_MIN, answer.reportEveryMs);
+  // Who was named nobody new is linked to all there are: others that come open links themselves.
+  const isHelped = wantsMembers(member) && member.linking.size > 0;
+  const waitMs = isHelped ? LACK_MS : Math.max(REPORT_MS_MIN, answer.reportEveryMs);
   const isOfLongAgo = member.isSealed && now - member.gainedAt > SEALED_LATELY_MS;
   home.reportAt = now + (isOfLongAgo ? Math.max(REPORT_SEALED_MS, waitMs) : waitMs);
 }

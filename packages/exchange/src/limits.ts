@@ -62,8 +62,8 @@ export const READER_WAIT_MS = 500;
 export const ORIGIN_RETRY_MS = 500;
 export const ORIGIN_RETRY_MS_MAX = 4000;
 
-/** Members that may fetch one blob from the origin at a time. */
-export const LEASES_MAX = 8;
+/** Members that may fetch one blob from the origin at a time: beyond that, a slow origin gives each its first piece late. */
+export const LEASES_MAX = 5;
 /** Pieces of one lease. */
 export const LEASE_PIECES_MAX = 8;
 /** A lease with no more than this left is extended, so that the connection never idles. */
@@ -86,7 +86,7 @@ export const MEMBERS_NAMED_MAX = 16;
 export const MEMBERS_NAMED_FAR = 4;
 /** Reports a home wants to hear in a second, over all members; each is asked to report no more often than that. */
 export const REPORTS_PER_SECOND = 500;
-export const REPORT_MS_MIN = 250;
+export const REPORT_MS_MIN = 1000;
 /** A member that has had it all for a while reports only to be found. */
 export const SEALED_LATELY_MS = 30_000;
 export const REPORT_SEALED_MS = 10_000;

@@ -56,6 +56,8 @@ export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
   tellAt: number;
   readonly hashes: (string | undefined)[];
   readonly authors: Int32Array;
+  /** Of the lies that the host knows of, those whose pieces were looked for here. */
+  liesSeen: number;
   isSealed: boolean;
 
   /** Where the reader is, the first piece at or after it that is missing, and since when. */
@@ -127,7 +129,7 @@ interface Parole {
   suspects: number[];
   /** The suspect that is being fetched again. */
   suspect: number | undefined;
-  /** How many pieces of each author were fetched again and found right. */
+  /** How many pieces of each author were fetched again and found right, each time the digest failed. */
   readonly cleared: Map<MemberId, number>;
 }
 
@@ -175,6 +177,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     tellAt: Number.POSITIVE_INFINITY,
     hashes: sealed?.slice() ?? new Array<string | undefined>(plan.count).fill(undefined),
     authors: new Int32Array(plan.count).fill(sealed ? parts.self : NOBODY),
+    liesSeen: parts.standing.lies,
     isSealed: sealed !== undefined,
     reader: 0,
     head,

@@ -15,7 +15,16 @@ import {
   takeLease,
 } from './origin-run.ts';
 import { findTransfer } from './transfers.ts';
-import { beginParole, endParole, isOnParole, judgePiece, judgeSuspect, keepPiece, tryNextSuspect } from './trust.ts';
+import {
+  beginParole,
+  dropLies,
+  endParole,
+  isOnParole,
+  judgePiece,
+  judgeSuspect,
+  keepPiece,
+  tryNextSuspect,
+} from './trust.ts';
 import { answerRequest, countSlots, endUpload, expireOffers, noteDecline, noteInFlight, offerSlots } from './upload.ts';
 import type { MemberDecision, MemberEvent, MemberId } from './words.ts';
 
@@ -160,6 +169,7 @@ function tick(member: Member): void {
     if (isOnParole(member)) tryNextSuspect(member);
     return;
   }
+  dropLies(member);
   watchTransfers(member);
   openLinks(member, 0);
   fetchNext(member);

@@ -12,10 +12,14 @@ import type { MemberId } from './words.ts';
 export interface Standing {
   readonly quarantinedUntil: Map<MemberId, number>;
   readonly missedAt: Map<MemberId, number[]>;
+  /** Who was caught in a lie, and until when nothing is kept on their word. */
+  readonly liars: Map<MemberId, number>;
+  /** How often anybody was caught: whoever has seen as many has nothing to look for. */
+  lies: number;
 }
 
 export function newStanding(): Standing {
-  return { quarantinedUntil: new Map(), missedAt: new Map() };
+  return { quarantinedUntil: new Map(), missedAt: new Map(), liars: new Map(), lies: 0 };
 }
 
 export function isQuarantined(standing: Standing, member: MemberId, now: number): boolean {
@@ -45,6 +49,12 @@ export function forgive(standing: Standing, member: MemberId): void {
 /** Notes a proven lie. */
 export function convict(standing: Standing, member: MemberId, now: number): void {
   remember(standing.quarantinedUntil, member, now + LIE_QUARANTINE_MS);
+  remember(standing.liars, member, now + LIE_QUARANTINE_MS);
+  standing.lies++;
+}
+
+export function isLiar({ liars }: Standing, member: MemberId, now: number): boolean {
+  return now < (liars.get(member) ?? 0);
 }
 
 function remember<T>(record: Map<MemberId, T>, member: MemberId, value: T): void {

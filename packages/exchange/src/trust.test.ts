@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
+import { convict } from './standing.ts';
 import type { MemberDecision, MemberId } from './words.ts';
 
 const COUNT = 4;
@@ -25,6 +26,18 @@ function betrayed(authors: readonly MemberId[]): { readonly member: Member; read
     happen(member, 1, arrival(1, piece, authors[piece]), { kind: 'kept', piece });
   }
   return { member, decisions: happen(member, 2, { kind: 'disproven' }) };
+}
+
+/** A member that has all pieces but the last, on the word of this author. */
+function betrayedButOne(author: MemberId): { readonly member: Member } {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [0, 1, 2]) });
+  for (let at = 0; at < COUNT - 1; at++) {
+    const [request] = only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request');
+    const piece = request?.piece ?? -1;
+    happen(member, 1, arrival(1, piece, author), { kind: 'kept', piece });
+  }
+  return { member };
 }
 
 test('a piece that is what its attestation says is kept', () => {
@@ -67,6 +80,13 @@ test('an author who was right once is suspected after those not looked at', () =
   ]);
 });
 
+test('who was right the last time is suspected after those not looked at, when the digest fails again', () => {
+  const { member } = betrayed([7, 8, 7, 9]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });
+  happen(member, 4, { kind: 'origin arrived', piece: 1, hash: 'the truth' }, { kind: 'kept', piece: 1 });
+  expect(happen(member, 5, { kind: 'disproven' })).toEqual([{ kind: 'fetch', run: { start: 3, end: 4 } }]);
+});
+
 test('an attestation unlike the truth convicts its author, and drops all else that author stands for', () => {
   const { member } = betrayed([7, 8, 8, 8]);
   happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });
@@ -103,4 +123,26 @@ test('an author who is caught is quarantined also when there is no link with it'
   const { member } = betrayed([8, 8, 8, 8]);
   const decisions = happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
   expect(only(decisions, 'quarantine')).toEqual([{ kind: 'quarantine', member: 8, ms: LIE_QUARANTINE_MS, why: 'lie' }]);
+});
+
+test('who is caught with one blob is not believed with another, which need not fail first', () => {
+  const { member: filling } = betrayedButOne(8);
+  const { standing } = filling;
+  convict(standing, 9, 5);
+  expect(only(happen(filling, 1000, { kind: 'tick' }), 'drop')).toEqual([]);
+  convict(standing, 8, 1001);
+  const decisions = happen(filling, 2000, { kind: 'tick' });
+  expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [0, 1, 2] }]);
+  expect(only(happen(filling, 3000, { kind: 'tick' }), 'drop')).toEqual([]);
+});
+
+test('while a blob is being proven nothing is dropped; when it fails, the pieces of a liar go before anything is fetched', () => {
+  const { member } = betrayed([7, 8, 8, 8]);
+  const { standing } = member;
+  convict(standing, 8, 3);
+  // The suspect that is on its way decides first.
+  expect(only(happen(member, 1000, { kind: 'tick' }), 'drop')).toEqual([]);
+  const decisions = happen(member, 1001, { kind: 'origin arrived', piece: 0, hash: '0' });
+  expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2, 3] }]);
+  expect(only(decisions, 'fetch')).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { settleRace } from './download.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
-import { convict, isQuarantined } from './standing.ts';
+import { convict, isLiar, isQuarantined } from './standing.ts';
 import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
 
@@ -47,13 +47,28 @@ function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
 export function beginParole(member: Member): void {
   const { parole, authors, self, plan } = member;
   parole.suspects = [];
-  parole.cleared.clear();
   for (let piece = 0; piece < plan.count; piece++) if (authors[piece] !== self) parole.suspects.push(piece);
   tryNextSuspect(member);
 }
 
+/** Drops what rests on the word of those who were caught meanwhile, with whatever blob. Whether there was any. */
+export function dropLies(member: Member): boolean {
+  const { standing, authors, now, plan, parole } = member;
+  // A suspect that is on its way is judged first.
+  if (member.liesSeen === standing.lies || parole.suspect !== undefined) return false;
+  member.liesSeen = standing.lies;
+  const wrong: number[] = [];
+  for (let piece = 0; piece < plan.count; piece++)
+    if (isLiar(standing, authors[piece] ?? NOBODY, now)) wrong.push(piece);
+  if (wrong.length === 0) return false;
+  endParole(member);
+  dropPieces(member, wrong);
+  return true;
+}
+
 /** Fetches one suspect from the origin: of the author of whom the fewest were found right so far. */
 export function tryNextSuspect(member: Member): void {
+  if (dropLies(member)) return;
   const { parole, origin, now, authors } = member;
   const isOver = parole.suspect === undefined && parole.suspects.length === 0;
   if (isOver || origin.isRefused) {

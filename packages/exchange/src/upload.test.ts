@@ -57,6 +57,12 @@ test('one that was offered a slot is served, with the word of the author', () =>
   ]);
 });
 
+test('a link that took what it was offered is offered another slot, so that its next piece follows at once', () => {
+  const member = seed();
+  link(member, 1);
+  expect(only(ask(member, 1, 1, 3), 'offer')).toEqual([{ kind: 'offer', to: 1, insists: false }]);
+});
+
 test('a piece that is not here is gone', () => {
   const member = fakeMember(COUNT);
   link(member, 1);

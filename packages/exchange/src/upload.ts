@@ -61,6 +61,7 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
   link.servedAt = member.now;
   link.declined = 'nothing';
   decide(member, { kind: 'serve', to, piece, attestation: { hash, author: member.authors[piece] ?? member.self } });
+  offerSlots(member);
 }
 
 /** An upload ended, one way or the other. */

@@ -1,7 +1,7 @@
 import { chmod, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_BYTES, type Digest, hexOf, planPieces } from '@drayage/core';
-import { startMap, writeRecord } from './draft-map.ts';
+import { SURE, startMap, writeRecord } from './draft-map.ts';
 import type { Layout } from './layout.ts';
 
 const QUARANTINE_FILES_MAX = 32;
@@ -29,7 +29,7 @@ export async function demote(layout: Layout, { digest, size, hashes, badBlock }:
     const file = await open(mapPath, 'w', 0o600);
     try {
       await startMap(file, plan);
-      const present = new Uint8Array(plan.count).fill(1);
+      const present = new Uint8Array(plan.count).fill(SURE);
       for (let piece = 0; piece < plan.count; piece++) await writeRecord(file, plan, piece, { present, hashes });
     } finally {
       await file.close();

@@ -4,10 +4,14 @@ import { blockCount, HASH_BYTES } from './blocks.ts';
 
 const MAGIC = Buffer.from('DRAYMAP1');
 const HEADER_BYTES = 16;
-const HERE = 1;
+/** Here on a member's word alone. */
+export const HERE = 1;
+/** Here from the origin, or proven once: readers may see it before the whole digest is proven. */
+export const SURE = 2;
 
 /** One record per piece: whether it is here, and the hashes of its blocks. Written after the piece's bytes are. */
 export interface DraftMap {
+  /** 0, `HERE` or `SURE`. */
   readonly present: Uint8Array;
   /** The hashes of all blocks of the blob; those of absent pieces mean nothing. */
   readonly hashes: Buffer;
@@ -31,8 +35,9 @@ export async function readMap(file: FileHandle, plan: PiecePlan): Promise<DraftM
     const at = HEADER_BYTES + piece * recordBytes(plan);
     const span = hashSpan(plan, piece);
     const length = span.end - span.start;
-    if (bytes[at] !== HERE || bytes.length < at + 1 + length) continue;
-    map.present[piece] = HERE;
+    const mark = bytes[at];
+    if ((mark !== HERE && mark !== SURE) || bytes.length < at + 1 + length) continue;
+    map.present[piece] = mark;
     bytes.copy(map.hashes, span.start, at + 1, at + 1 + length);
   }
   return map;

@@ -1,8 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { type Digest, Failure, type PiecePlan, pieceSpan, type Report, shortOf } from '@drayage/core';
-import type { DraftMap } from './draft-map.ts';
-
-const PRESENT = 1;
+import { type DraftMap, HERE, SURE } from './draft-map.ts';
 
 export interface DraftParts {
   readonly digest: Digest;
@@ -67,11 +65,15 @@ export function newState(parts: DraftParts): DraftState {
 }
 
 export function has(state: DraftState, piece: number): boolean {
-  return state.map.present[piece] === PRESENT;
+  return (state.map.present[piece] ?? 0) !== 0;
 }
 
 export function isVisible(state: DraftState, piece: number): boolean {
-  return has(state, piece) && (state.proven || piece !== state.plan.count - 1);
+  return has(state, piece) && (state.proven || (isSure(state, piece) && piece !== state.plan.count - 1));
+}
+
+function isSure({ map }: DraftState, piece: number): boolean {
+  return map.present[piece] === SURE;
 }
 
 function bytesOf({ plan }: DraftState, piece: number): number {
@@ -79,9 +81,15 @@ function bytesOf({ plan }: DraftState, piece: number): number {
   return end - start;
 }
 
-export function addPiece(state: DraftState, piece: number): void {
-  state.map.present[piece] = PRESENT;
+export function addPiece(state: DraftState, piece: number, from: 'peer' | 'origin'): void {
+  state.map.present[piece] = from === 'origin' ? SURE : HERE;
   state.heldBytes += bytesOf(state, piece);
+  wake(state);
+}
+
+/** In memory only: noting it would cost a write per piece, and a draft is seldom taken up again. */
+export function trustPieces(state: DraftState, pieces: readonly number[]): void {
+  for (const piece of pieces) if (has(state, piece)) state.map.present[piece] = SURE;
   wake(state);
 }
 

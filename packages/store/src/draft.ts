@@ -12,6 +12,7 @@ import {
   has,
   newState,
   removePiece,
+  trustPieces,
   wake,
 } from './draft-state.ts';
 import { withinMs } from './within.ts';
@@ -60,17 +61,6 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     hash.catchUp();
   }
 
-  const readFile = checkedReader({ handle: state.data, size: state.plan.size, hashes: state.map.hashes });
-  async function readPiece(into: Buffer, offset: number): Promise<number> {
-    const piece = pieceAt(state.plan, offset);
-    if (has(state, piece)) {
-      const result = await readFile(into, offset, pieceSpan(state.plan, piece).end);
-      if (result.ok) return result.bytes;
-      if (!state.proven) losePiece(state, piece);
-    }
-    throw new Failure('blob_lost', `piece ${piece} of ${shortOf(state.digest)} is not here`);
-  }
-
   const hold = (): Draft => ({
     digest: state.digest,
     plan: state.plan,
@@ -79,9 +69,10 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     },
     has: (piece) => has(state, piece),
     write,
+    trust: (pieces) => trustPieces(state, pieces),
     seal,
     drop,
-    readPiece,
+    readPiece: pieceReader(state),
     follow: () => followDraft(state, holdOnce()),
     waiting: () => [...state.waiters].map(({ piece, since }) => ({ piece, waitedMs: state.now() - since })),
     begin() {
@@ -96,9 +87,22 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
   return { hold, heldBytes: () => state.heldBytes };
 }
 
+function pieceReader(state: DraftState): Draft['readPiece'] {
+  const readFile = checkedReader({ handle: state.data, size: state.plan.size, hashes: state.map.hashes });
+  return async (into, offset) => {
+    const piece = pieceAt(state.plan, offset);
+    if (has(state, piece)) {
+      const result = await readFile(into, offset, pieceSpan(state.plan, piece).end);
+      if (result.ok) return result.bytes;
+      if (!state.proven) losePiece(state, piece);
+    }
+    throw new Failure('blob_lost', `piece ${piece} of ${shortOf(state.digest)} is not here`);
+  };
+}
+
 function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft['write'] {
   const writing = new Set<number>();
-  return async (piece, chunks, blockHashes) => {
+  return async (piece, chunks, from, blockHashes) => {
     if (state.broken) throw state.broken;
     if (has(state, piece) || writing.has(piece) || state.proven) return;
     const { start, end } = pieceSpan(state.plan, piece);
@@ -116,7 +120,7 @@ function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft[
     } finally {
       writing.delete(piece);
     }
-    addPiece(state, piece);
+    addPiece(state, piece, from);
     await noteRecord(state, piece);
     hash.catchUp();
   };

@@ -37,11 +37,16 @@ async function flip(path: string, offset: number): Promise<void> {
   await file.close();
 }
 
-async function write(draft: Draft | undefined, bytes: Buffer, pieces: readonly number[]): Promise<void> {
+async function write(
+  draft: Draft | undefined,
+  bytes: Buffer,
+  pieces: readonly number[],
+  from: 'peer' | 'origin' = 'origin',
+): Promise<void> {
   if (!draft) throw new Error('no draft');
   for (const piece of pieces) {
     const { start, end } = pieceSpan(draft.plan, piece);
-    await draft.write(piece, [bytes.subarray(start, end)]);
+    await draft.write(piece, [bytes.subarray(start, end)], from);
   }
 }
 
@@ -63,6 +68,27 @@ test('what was sealed and what was drafted is there after a restart', async () =
   expect(await draft?.seal(never)).toBe(true);
   await using blob = await store.open(digest);
   expect(blob && (await readFrom(blob, 0)).equals(bytes)).toBe(true);
+});
+
+test('a draft that is taken up again still knows what came from the origin, and what rests on the word of members', async () => {
+  const { open } = await scene();
+  const bytes = randomBytes(SIZE);
+  const digest = sha256(bytes);
+  {
+    await using store = await open();
+    await using draft = await store.draft(digest, SIZE);
+    await write(draft, bytes, [0]);
+    await write(draft, bytes, [1], 'peer');
+  }
+  await using store = await open();
+  await using draft = await store.draft(digest, SIZE);
+  await using reader = draft?.follow();
+  expect(await reader?.read(Buffer.alloc(10), 0, never)).toBe(10);
+  const held = reader?.read(Buffer.alloc(10), 262_144, never);
+  expect(draft?.waiting().map(({ piece }) => piece)).toEqual([1]);
+  await write(draft, bytes, [2, 3, 4], 'peer');
+  expect(await draft?.seal(never)).toBe(true);
+  expect(await held).toBe(10);
 });
 
 test('pieces of a draft that changed while nobody looked are fetched again', async () => {

@@ -31,13 +31,13 @@ async function scene(answerers: Record<string, Answerer>, presence = everybodyHe
 
 test('a question is answered with who asked it in mind', async () => {
   await using it = await scene({ echo: (member, body) => ({ member, body }) });
-  const answer = await it.asker.ask(it.far.peerId, 'echo', { a: [1] }, soon());
+  const answer = await it.asker.ask(it.far.peerId.toString(), 'echo', { a: [1] }, soon());
   expect(answer).toEqual({ member: it.near.peerId.toString(), body: { a: [1] } });
 });
 
 test('many questions share a stream, and each gets its own answer', async () => {
   await using it = await scene({ double: (_, body) => Number(body) * 2 });
-  const all = Array.from({ length: 200 }, (_, at) => it.asker.ask(it.far.peerId, 'double', at, soon()));
+  const all = Array.from({ length: 200 }, (_, at) => it.asker.ask(it.far.peerId.toString(), 'double', at, soon()));
   expect(await Promise.all(all)).toEqual(Array.from({ length: 200 }, (_, at) => at * 2));
   const streams = it.near.getConnections().flatMap(({ streams }) => streams);
   expect(streams.filter(({ protocol }) => protocol === '/drayage/control/1.0.0')).toHaveLength(1);
@@ -49,14 +49,14 @@ test('a refusal, an unknown question and a member that is gone are told', async 
       throw new Failure('denied', 'not for you');
     },
   });
-  await expect(it.asker.ask(it.far.peerId, 'refuse', null, soon())).rejects.toMatchObject({
+  await expect(it.asker.ask(it.far.peerId.toString(), 'refuse', null, soon())).rejects.toMatchObject({
     cause: { message: 'not for you' },
   });
-  await expect(it.asker.ask(it.far.peerId, 'toString', null, soon())).rejects.toMatchObject({
+  await expect(it.asker.ask(it.far.peerId.toString(), 'toString', null, soon())).rejects.toMatchObject({
     cause: { message: 'no such question' },
   });
   await it.far.stop();
-  await expect(it.asker.ask(it.far.peerId, 'refuse', null, soon())).rejects.toMatchObject({
+  await expect(it.asker.ask(it.far.peerId.toString(), 'refuse', null, soon())).rejects.toMatchObject({
     code: 'member_unreachable',
   });
 });
@@ -65,8 +65,8 @@ test('a question that is given up ends alone', async () => {
   const gate = Promise.withResolvers<number>();
   await using it = await scene({ slow: () => gate.promise });
   const stop = new AbortController();
-  const given = it.asker.ask(it.far.peerId, 'slow', null, stop.signal);
-  const other = it.asker.ask(it.far.peerId, 'slow', null, soon());
+  const given = it.asker.ask(it.far.peerId.toString(), 'slow', null, stop.signal);
+  const other = it.asker.ask(it.far.peerId.toString(), 'slow', null, soon());
   stop.abort(new Error('enough'));
   await expect(given).rejects.toThrow('enough');
   gate.resolve(7);
@@ -76,7 +76,7 @@ test('a question that is given up ends alone', async () => {
 test('a member that is known to be away is not waited for', async () => {
   const presence = { ...everybodyHere, isAway: () => true };
   await using it = await scene({ echo: (_member, body) => body }, presence);
-  const asked = it.asker.ask(it.far.peerId, 'echo', 1, soon());
+  const asked = it.asker.ask(it.far.peerId.toString(), 'echo', 1, soon());
   await expect(asked).rejects.toMatchObject({ code: 'member_unreachable', cause: { message: 'it is not connected' } });
 });
 
@@ -92,15 +92,15 @@ test('a member that fell silent is doubted, holds nobody up longer than they wai
   const asker = cleanup.use(await startControl({ ...parts, node: near, answerers: {} }));
   cleanup.use(await startControl({ ...parts, node: far, answerers: { echo: (_member, body) => body } }));
   await near.dial(far.getMultiaddrs());
-  expect(await asker.ask(far.peerId, 'echo', 1, soon())).toBe(1);
+  expect(await asker.ask(far.peerId.toString(), 'echo', 1, soon())).toBe(1);
   network.cut(() => true);
   const from = performance.now();
-  await expect(asker.ask(far.peerId, 'echo', 2, AbortSignal.timeout(200))).rejects.toThrow('timeout');
+  await expect(asker.ask(far.peerId.toString(), 'echo', 2, AbortSignal.timeout(200))).rejects.toThrow('timeout');
   expect(performance.now() - from).toBeLessThan(500);
   expect(doubted).toEqual([far.peerId.toString()]);
   const large = 'x'.repeat(200_000);
   const given = AbortSignal.timeout(1000);
-  const all = Array.from({ length: 60 }, () => asker.ask(far.peerId, 'echo', large, given));
+  const all = Array.from({ length: 60 }, () => asker.ask(far.peerId.toString(), 'echo', large, given));
   const problems = (await Promise.allSettled(all)).map((one) => String(one.status === 'rejected' && one.reason.cause));
   expect(problems.filter((problem) => problem.includes('does not take our questions')).length).toBeGreaterThan(30);
 });
@@ -119,12 +119,12 @@ test.each<[string, Buffer]>([
   await vi.waitFor(() =>
     expect(it.happenings).toContainEqual(expect.objectContaining({ kind: 'error', where: 'control' })),
   );
-  expect(await it.asker.ask(it.far.peerId, 'echo', 1, soon())).toBe(1);
+  expect(await it.asker.ask(it.far.peerId.toString(), 'echo', 1, soon())).toBe(1);
 });
 
 test('a member that asks without end is hung up on', async () => {
   await using it = await scene({ echo: (_member, body) => body });
-  const ask = () => it.asker.ask(it.far.peerId, 'echo', 1, soon());
+  const ask = () => it.asker.ask(it.far.peerId.toString(), 'echo', 1, soon());
   const flood = async () => {
     for (let round = 0; round < 50; round++) await Promise.all(Array.from({ length: 200 }, ask));
   };
@@ -132,4 +132,17 @@ test('a member that asks without end is hung up on', async () => {
   expect(it.happenings).toContainEqual(
     expect.objectContaining({ problem: expect.stringContaining('questions a second') }),
   );
+});
+
+test('a member has so many streams with us and no more, over however many connections', async () => {
+  await using it = await scene({ echo: (_member, body) => body });
+  const open = async () => {
+    const connection = await it.near.dial(it.far.getMultiaddrs(), { force: true });
+    const streams = Array.from({ length: 3 }, () => connection.newStream('/drayage/control/1.0.0'));
+    return Promise.allSettled(streams);
+  };
+  for (let at = 0; at < 4; at++) await open();
+  const streams = () => it.far.getConnections().flatMap((one) => one.streams);
+  const talking = () => streams().filter(({ protocol, status }) => protocol.includes('control') && status === 'open');
+  await vi.waitFor(() => expect(talking()).toHaveLength(4));
 });

@@ -1,8 +1,9 @@
 import { setImmediate } from 'node:timers/promises';
-import { describe, Failure, type Report } from '@drayage/core';
-import type { PeerId, Stream } from '@libp2p/interface';
+import { describe, Failure, orAbort, type Report } from '@drayage/core';
+import type { Stream } from '@libp2p/interface';
+import { peerIdFromString } from '@libp2p/peer-id';
 import { type Allowances, keepAllowances } from './allowance.ts';
-import { type Line, openLine, orAbort } from './line.ts';
+import { type Line, openLine } from './line.ts';
 import { encodeMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';
@@ -30,7 +31,7 @@ export type Answerer = (member: string, body: unknown) => Promise<unknown> | unk
 /** Questions and answers between members, on one open stream each way. */
 export interface Control extends AsyncDisposable {
   /** Throws `member_unreachable` when the member cannot be reached, refuses, or breaks off: at once when it is known to be away. */
-  ask(member: PeerId, kind: string, body: unknown, signal: AbortSignal): Promise<unknown>;
+  ask(member: string, kind: string, body: unknown, signal: AbortSignal): Promise<unknown>;
 }
 
 interface Question {
@@ -56,10 +57,23 @@ export async function startControl({ node, presence, answerers, report, now }: C
   const bounded = (perSecond: number) => keepAllowances({ perSecond, most: perSecond * BURST_SECONDS, now });
   const limits = { questions: bounded(QUESTIONS_PER_SECOND_MAX), bytes: bounded(QUESTION_BYTES_PER_SECOND_MAX) };
 
+  const streams = new Map<string, number>();
+  const count = (member: string, change: number) => {
+    const open = (streams.get(member) ?? 0) + change;
+    if (open > 0) streams.set(member, open);
+    else streams.delete(member);
+    return open;
+  };
   await node.handle(
     PROTOCOL,
     (stream, connection) => {
       const member = connection.remotePeer.toString();
+      stream.addEventListener('close', () => void count(member, -1), { once: true });
+      // libp2p's own bound is for each connection, and a member may have many: what we hold unread of each would add up.
+      if (count(member, 1) > STREAMS_PER_MEMBER_MAX) {
+        stream.abort(new Error('too many streams of one member'));
+        return;
+      }
       answerAll(stream, answerers, { member, limits }).catch((error: unknown) => {
         if (isNews(member))
           report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });
@@ -69,16 +83,16 @@ export async function startControl({ node, presence, answerers, report, now }: C
     { maxInboundStreams: STREAMS_PER_MEMBER_MAX },
   );
 
-  function lineTo(member: PeerId): Promise<Line> {
-    const key = member.toString();
-    const known = lines.get(key);
+  function lineTo(member: string): Promise<Line> {
+    const known = lines.get(member);
     if (known !== undefined) return known;
     // Others may come to wait for it, so it does not end with the first.
-    const dial = () => node.dialProtocol(member, PROTOCOL, { signal: AbortSignal.timeout(OPEN_WAIT_MS) });
+    const dial = () =>
+      node.dialProtocol(peerIdFromString(member), PROTOCOL, { signal: AbortSignal.timeout(OPEN_WAIT_MS) });
     const line = opening(dial).then(openLine);
-    lines.set(key, line);
+    lines.set(member, line);
     const forget = () => {
-      if (lines.get(key) === line) lines.delete(key);
+      if (lines.get(member) === line) lines.delete(member);
     };
     line.then(({ ended }) => ended.then(forget), forget);
     return line;
@@ -88,11 +102,11 @@ export async function startControl({ node, presence, answerers, report, now }: C
     async ask(member, kind, body, signal) {
       const askedAt = now();
       try {
-        if (presence.isAway(member.toString())) throw new Error('it is not connected');
+        if (presence.isAway(member)) throw new Error('it is not connected');
         const line = await orAbort(lineTo(member), signal);
         return await line.ask(kind, body, signal);
       } catch (error) {
-        if (signal.aborted && now() - askedAt >= DOUBT_AFTER_MS) presence.doubt(member.toString());
+        if (signal.aborted && now() - askedAt >= DOUBT_AFTER_MS) presence.doubt(member);
         if (signal.aborted) throw signal.reason;
         throw new Failure('member_unreachable', `member ${member} did not answer "${kind}"`, { cause: error });
       }

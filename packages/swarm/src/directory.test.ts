@@ -156,6 +156,8 @@ test('a home that says nothing is waited for once, then the others are asked bef
     self: { member: self, links: [], zone: undefined },
     routing: {
       nearest: () => [silent, one, two],
+      around: () => [],
+      view: () => 0,
       refresh: async () => {},
       adopt: async () => {},
       size: () => 3,

@@ -1,6 +1,5 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Digest, Failure, parseDigest } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Contact, parseContact } from './contact.ts';
 import type { Answerer, Control } from './control.ts';
@@ -183,7 +182,7 @@ async function tellHome(
   }
   const late = AbortSignal.any([signal, AbortSignal.timeout(TELL_WAIT_MS)]);
   try {
-    await control().ask(peerIdFromString(home), kind, { contact: self, digests }, late);
+    await control().ask(home, kind, { contact: self, digests }, late);
     return true;
   } catch {
     signal.throwIfAborted();
@@ -210,12 +209,13 @@ function answerersOf({ holders, note, lookUp, records }: Answering): Readonly<Re
     const own = parseContact(contact);
     // A member speaks for itself alone.
     if (!own || own.member !== member) throw new Failure('denied', 'a member can only speak for itself');
-    const claimed = digestsOf(digests);
-    if (!records.take(member, claimed.length)) {
+    // Before anything is looked at: what is refused costs us next to nothing.
+    if (!records.take(member, Array.isArray(digests) ? digests.length : 1)) {
       // Its next question waits meanwhile: a flood is slowed down at its source, and leaves no garbage here.
       await setTimeout(REFUSAL_MS);
       throw new Failure('denied', `more than ${RECORDS_PER_SECOND_MAX} records a second are not taken`);
     }
+    const claimed = digestsOf(digests);
     note(own);
     holders[kind](member, claimed);
   };
@@ -254,7 +254,7 @@ async function askHome(
 ): Promise<FindAnswer | undefined> {
   const late = AbortSignal.any([signal, AbortSignal.timeout(HOME_WAIT_MS)]);
   try {
-    const answer = await control().ask(peerIdFromString(home), 'find', { digest }, late);
+    const answer = await control().ask(home, 'find', { digest }, late);
     const { holders, nearer } = (answer ?? {}) as Partial<Record<string, unknown>>;
     return {
       holders: (Array.isArray(holders) ? holders : []).map(parseContact).filter((contact) => contact !== undefined),

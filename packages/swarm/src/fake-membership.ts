@@ -2,10 +2,10 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { type AnnouncerTimes, startAnnouncer } from './announcer.ts';
 import { type Answerer, type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
+import { openIntroductions } from './introductions.ts';
 import { parseJoinTarget, systemResolver } from './join.ts';
 import { type JoiningTimes, startJoining } from './joining.ts';
 import type { SwarmNode } from './node.ts';
@@ -53,7 +53,8 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
   const presence = cleanup.use(watchPresence({ node, routing, report, now, ...(times && { times: times.presence }) }));
   const self = { member: id, links: [], zone: undefined };
   const directory = openDirectory({ self, routing, presence, control: () => control, now, random });
-  const answerers: Readonly<Record<string, Answerer>> = directory.answerers;
+  const introductions = openIntroductions({ node, routing, control: () => control, now, random });
+  const answerers: Readonly<Record<string, Answerer>> = { ...directory.answerers, ...introductions.answerers };
   const control: Control = cleanup.use(await startControl({ node, presence, answerers, report, now }));
   const held: Digest[] = [];
   const announcer = cleanup.use(
@@ -70,6 +71,7 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
     startJoining({
       node,
       routing,
+      introductions,
       presence,
       targets: joins.map(parseJoinTarget),
       resolver: systemResolver,
@@ -93,7 +95,7 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
       announcer.announce(digest);
       return digest;
     },
-    ask: (member, kind, body) => control.ask(peerIdFromString(member), kind, body, AbortSignal.timeout(ASK_WAIT_MS)),
+    ask: (member, kind, body) => control.ask(member, kind, body, AbortSignal.timeout(ASK_WAIT_MS)),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   };
 }

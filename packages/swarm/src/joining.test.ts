@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Happening } from '@drayage/core';
 import { expect, test, vi } from 'vitest';
+import { type Control, startControl } from './control.ts';
 import { everybodyHere, startTestNode, testKey } from './fake-swarm.ts';
+import { openIntroductions } from './introductions.ts';
 import { parseJoinTarget, type Resolver } from './join.ts';
 import { startJoining } from './joining.ts';
 import type { SwarmKey } from './key.ts';
@@ -17,22 +19,29 @@ const file = async () => join(await mkdtemp(join(tmpdir(), 'drayage-joining-')),
 async function member(key: SwarmKey, targets: readonly string[], remembered?: string) {
   const node = await startTestNode([key]);
   const happenings: Happening[] = [];
+  const routing = routingOf(node);
+  const [report, now, random] = [(one: Happening) => void happenings.push(one), Date.now, Math.random];
+  const introductions = openIntroductions({ node, routing, control: () => control, now, random });
+  const { answerers } = introductions;
+  const control: Control = await startControl({ node, presence: everybodyHere, answerers, report, now });
   const joining = startJoining({
     node,
-    routing: routingOf(node),
+    routing,
+    introductions,
     targets: targets.map(parseJoinTarget),
     resolver: nobody,
     file: remembered ?? (await file()),
     presence: everybodyHere,
-    report: (one) => void happenings.push(one),
-    now: Date.now,
-    random: Math.random,
+    report,
+    now,
+    random,
   });
   return {
     node,
     happenings,
     async [Symbol.asyncDispose]() {
       await joining[Symbol.asyncDispose]();
+      await control[Symbol.asyncDispose]();
       await node.stop();
     },
   };

@@ -1,6 +1,7 @@
 import { describe, type Report } from '@drayage/core';
 import { isPeerId, type PeerId } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import type { Introductions } from './introductions.ts';
 import { findMembers, type HostPort, type JoinTarget, type Resolver } from './join.ts';
 import { type LocalSearch, searchLocally } from './mdns.ts';
 import { multiaddrOf, type SwarmNode } from './node.ts';
@@ -29,10 +30,13 @@ const DIALS_PER_ROUND_MAX = 32;
 const AWAY_PER_ROUND_MAX = 8;
 const ADDRESSES_PER_MEMBER_MAX = 8;
 const REFRESH_WAIT_MS = 10_000;
+/** From here on there may be members that nobody near us can introduce. */
+const LARGE_SWARM_MEMBERS = 200;
 
 export interface JoiningParts {
   readonly node: SwarmNode;
   readonly routing: Routing;
+  readonly introductions: Pick<Introductions, 'meet'>;
   readonly presence: Pick<Presence, 'away'>;
   readonly targets: readonly JoinTarget[];
   readonly resolver: Resolver;
@@ -76,6 +80,7 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
   const joining: Joining = { ...parts, tell, remembered, local, answered: { at: 0, addresses: [] } };
   let settling = SETTLING_ROUNDS;
   let isNew = false;
+  let askedAt = 0;
   while (!signal.aborted) {
     const startedAt = now();
     try {
@@ -84,7 +89,10 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
       const hasGrown = await adopt(parts, signal);
       if (isNew || hasGrown) settling = SETTLING_ROUNDS;
       else if (settling > 0 && node.getConnections().length > 0) settling--;
-      if (isNew || settling > 0) await getToKnow(parts, signal);
+      if (isNew || settling > 0 || now() - askedAt >= times.resolveEveryMs) {
+        askedAt = now();
+        if (await getToKnow(parts, signal)) settling = SETTLING_ROUNDS;
+      }
       await remembered.update(node);
     } catch (error) {
       tell('round', describe(error));
@@ -141,9 +149,13 @@ async function adopt({ routing }: JoiningParts, signal: AbortSignal): Promise<bo
   return routing.size() > before;
 }
 
-async function getToKnow({ node, routing }: JoiningParts, signal: AbortSignal): Promise<void> {
-  if (node.getConnections().length > 0)
+/** Whether there were members that we did not know. */
+async function getToKnow({ node, routing, introductions }: JoiningParts, signal: AbortSignal): Promise<boolean> {
+  if (node.getConnections().length === 0) return false;
+  const met = await introductions.meet(signal);
+  if (routing.size() >= LARGE_SWARM_MEMBERS)
     await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
+  return met > 0;
 }
 
 async function meet(

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { orAbort } from '@drayage/core';
 import type { Stream } from '@libp2p/interface';
 import { encodeMessage, readMessages } from './messages.ts';
 import { toDuplex } from './stream.ts';
@@ -58,19 +59,6 @@ export function openLine(stream: Stream): Line {
 
 /** Whoever reads the stream is told of its error; nobody else needs to be. */
 function told(): void {}
-
-/** What the work gives, or the signal's reason as soon as it is given up. The work itself goes on. */
-export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const giveUp = () => reject(signal.reason);
-  signal.addEventListener('abort', giveUp, { once: true });
-  if (signal.aborted) giveUp();
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', giveUp);
-  }
-}
 
 async function takeAnswers(duplex: Duplex, waiting: ReadonlyMap<number, Waiting>): Promise<void> {
   for await (const { message } of readMessages(duplex)) {

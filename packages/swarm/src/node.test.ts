@@ -1,7 +1,8 @@
-import { expect, test } from 'vitest';
+import { generateKeyPair } from '@libp2p/crypto/keys';
+import { expect, test, vi } from 'vitest';
 import { testKey as key, startTestNode } from './fake-swarm.ts';
 import type { SwarmKey } from './key.ts';
-import type { SwarmNode } from './node.ts';
+import { type SwarmNode, startNode } from './node.ts';
 
 async function member(...keys: SwarmKey[]): Promise<SwarmNode & AsyncDisposable> {
   const node = await startTestNode(keys);
@@ -44,4 +45,20 @@ test('while keys are being changed, members with either meet those with both', a
   await meet(after, between);
   await expect(meet(before, after)).rejects.toThrow();
   expect(between.getConnections()).toHaveLength(2);
+});
+
+test('a member that listens on any port at a name of its own announces the port that it got', async () => {
+  const keys = [key()];
+  const identity = await generateKeyPair('Ed25519');
+  const listen = [{ host: '127.0.0.1', port: 0 }];
+  const named = await startNode({ identity, keys, listen, advertise: 'localhost' });
+  await using other = await member(...keys);
+  const [address] = named.getMultiaddrs();
+  expect(String(address)).toMatch(/^\/dns\/localhost\/tcp\/[1-9][0-9]*\/p2p\//);
+  const connection = await meet(other, named);
+  await vi.waitFor(async () => {
+    const { addresses } = await other.peerStore.get(connection.remotePeer);
+    expect(String(address)).toContain(`${addresses[0]?.multiaddr}/p2p/`);
+  });
+  await named.stop();
 });

@@ -3,17 +3,19 @@ import { Failure } from '@drayage/core';
 import { type Identify, identify } from '@libp2p/identify';
 import type { ConnectionEncrypter, Ed25519PrivateKey, Libp2p } from '@libp2p/interface';
 import { type KadDHT, kadDHT, passthroughMapper } from '@libp2p/kad-dht';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { type Ping, ping } from '@libp2p/ping';
 import { type TCPOptions, tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
+import { GATE_LIMITS, type GateLimits, openGate } from './gate.ts';
 import type { SwarmKey } from './key.ts';
 
 const PREFIX = 'drayage';
 /** Below the 4 MiB that a stream may hold unread, or pausing it ends it. */
 const STREAM_WINDOW_BYTES_MAX = 2 * 1024 * 1024;
 const CONNECTIONS_MAX = 1000;
-const PENDING_CONNECTIONS_MAX = 256;
 /** Several members may stand behind one address; the library's 5 a second shuts them out. */
 const CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX = 1000;
 const DIAL_WAIT_MS = 5000;
@@ -22,6 +24,8 @@ const TCP_KEEPALIVE_MS = 2000;
 /** Once, for the round trip time; `presence` looks after who is alive. */
 const YAMUX_PING_EVERY_MS = 3600 * 1000;
 const DAY_MS = 24 * 3600 * 1000;
+/** How often kad-dht searches its own tables through, at some hundred messages: whom we meet is told by other members at once. */
+const SEARCH_EVERY_MS = 3600 * 1000;
 
 const TCP: TCPOptions = {
   dialOpts: { keepAlive: true, keepAliveInitialDelay: TCP_KEEPALIVE_MS },
@@ -39,19 +43,31 @@ export interface NodeParts {
   readonly listen: readonly { readonly host: string; readonly port: number }[];
   /** The host other members dial; every address of this host when undefined. */
   readonly advertise: string | undefined;
+  readonly gate?: GateLimits;
 }
 
 /** What routing there is: who exists, and who is near a key. */
 export type SwarmNode = Libp2p<{ readonly identify: Identify; readonly ping: Ping; readonly dht: KadDHT }>;
 
 /** A libp2p node that speaks only to those who have the swarm key. */
-export async function startNode({ identity, keys, listen, advertise }: NodeParts): Promise<SwarmNode> {
+export async function startNode({
+  identity,
+  keys,
+  listen,
+  advertise,
+  gate = GATE_LIMITS,
+}: NodeParts): Promise<SwarmNode> {
+  const ports = new Set<number>();
+  const member = peerIdFromPrivateKey(identity);
+  const announced = (host: string, port: number) => multiaddr(`${multiaddrOf(host, port)}/p2p/${member}`);
   try {
-    return await createLibp2p({
+    const node = await createLibp2p({
+      start: false,
       privateKey: identity,
       addresses: {
         listen: listen.map(({ host, port }) => multiaddrOf(host, port)),
-        ...(advertise !== undefined && { announce: listen.map(({ port }) => multiaddrOf(advertise, port)) }),
+        // The ports that were bound, which port 0 does not tell, at the name that was given.
+        ...(advertise !== undefined && { announceFilter: () => [...ports].map((port) => announced(advertise, port)) }),
       },
       transports: [tcp(TCP)],
       connectionEncrypters: keys.map(memberNoise),
@@ -63,10 +79,11 @@ export async function startNode({ identity, keys, listen, advertise }: NodeParts
       ],
       connectionManager: {
         maxConnections: CONNECTIONS_MAX,
-        maxIncomingPendingConnections: PENDING_CONNECTIONS_MAX,
+        maxIncomingPendingConnections: gate.pendingMax,
         inboundConnectionThreshold: CONNECTIONS_PER_ADDRESS_PER_SECOND_MAX,
         dialTimeout: DIAL_WAIT_MS,
       },
+      connectionGater: openGate(gate, () => performance.now()),
       // It hangs up on a busy member, and asks each connection at a millisecond of CPU.
       connectionMonitor: { enabled: false },
       peerStore: { maxAddressAge: DAY_MS, maxPeerAge: 2 * DAY_MS },
@@ -80,6 +97,7 @@ export async function startNode({ identity, keys, listen, advertise }: NodeParts
           peerInfoMapper: passthroughMapper,
           allowQueryWithZeroPeers: true,
           initialQuerySelfInterval: 50,
+          querySelfInterval: SEARCH_EVERY_MS,
           kBucketSize: 20,
           // We keep the records ourselves.
           validators: {},
@@ -88,6 +106,16 @@ export async function startNode({ identity, keys, listen, advertise }: NodeParts
         }),
       },
     });
+    node.addEventListener('transport:listening', ({ detail }) => {
+      for (const address of detail.getAddrs()) ports.add(Number(address.toString().split('/')[4]));
+    });
+    // There at run time; the published type does not name it, and there is no option for it.
+    const { routingTableRefresh } = node.services.dht as unknown as {
+      readonly routingTableRefresh: { refreshInterval: number };
+    };
+    routingTableRefresh.refreshInterval = SEARCH_EVERY_MS;
+    await node.start();
+    return node;
   } catch (error) {
     throw new Failure(
       'options_invalid',

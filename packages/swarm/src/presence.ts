@@ -1,7 +1,6 @@
-import { describe, type Report } from '@drayage/core';
+import { describe, orAbort, type Report } from '@drayage/core';
 import type { Connection, PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { orAbort } from './line.ts';
 import type { SwarmNode } from './node.ts';
 import type { Routing } from './routing.ts';
 

@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomBytes, randomInt } from 'node:crypto';
 import type { Digest } from '@drayage/core';
 import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -9,7 +9,11 @@ import type { SwarmNode } from './node.ts';
 export interface Routing {
   /** The nearest members to the digest's key, ourselves included, the nearest first. */
   nearest(digest: Digest, count: number): readonly string[];
-  /** Gets to know the members near us and some others, through those known already. Wanted after each joining. */
+  /** Members around another one: the nearest, and others at random up to so many. */
+  around(member: string, count: number, nearest: number): readonly string[];
+  /** Equal for those who know the same members. */
+  view(): number;
+  /** Gets to know the members near us and some others elsewhere, through those known already: in a swarm too large to know it whole. */
   refresh(signal: AbortSignal): Promise<void>;
   /** Takes in connected members that are not known: meeting them may have failed while one of us was busy. */
   adopt(signal: AbortSignal): Promise<void>;
@@ -29,6 +33,8 @@ interface RoutingTable extends EventTarget {
   closestPeers(key: Uint8Array, options: { readonly count: number }): PeerId[];
   add(member: PeerId, options: { readonly signal: AbortSignal }): Promise<void>;
   remove(member: PeerId): Promise<void>;
+  /** Asks a new contact whether it lives. */
+  readonly kb: { verify(contact: { readonly peerId: PeerId }, options: unknown): Promise<boolean> };
 }
 
 /** Where a member stands among the keys. */
@@ -41,8 +47,6 @@ interface Place {
 
 const KEYS_KEPT_MAX = 8192;
 const KEY_BYTES = 32;
-/** As in `node`. */
-const BUCKET_MEMBERS = 20;
 const KEYS_ELSEWHERE = 4;
 /** At once: in a very large swarm there is no room for all. */
 const ADOPTED_MAX = 16;
@@ -60,6 +64,14 @@ export function routingOf(node: SwarmNode): Routing {
     places.set(member, place);
     return place;
   }
+
+  const isAlive = routingTable.kb.verify;
+  // With whom we are connected lives: asking over a stream of its own would double what meeting costs.
+  routingTable.kb.verify = async (contact, options) => {
+    if (node.getConnections(contact.peerId).length === 0) return isAlive(contact, options);
+    routingTable.dispatchEvent(new CustomEvent('peer:ping', { detail: contact.peerId }));
+    return true;
+  };
 
   const watchers = new Set<(member: string) => void>();
   function add(member: string): void {
@@ -79,18 +91,25 @@ export function routingOf(node: SwarmNode): Routing {
   return {
     size: () => known.size - 1,
     async refresh(signal) {
-      // One question shows as many members as a bucket holds. In a larger swarm, homes have to be known elsewhere too.
-      const elsewhere = routingTable.size < BUCKET_MEMBERS ? 0 : KEYS_ELSEWHERE;
-      const keys = [
-        node.peerId.toMultihash().bytes,
-        ...Array.from({ length: elsewhere }, () => randomBytes(KEY_BYTES)),
-      ];
+      const elsewhere = Array.from({ length: KEYS_ELSEWHERE }, () => randomBytes(KEY_BYTES));
+      const keys = [node.peerId.toMultihash().bytes, ...elsewhere];
       for (const key of keys) await pipe(node.services.dht.getClosestPeers(key, { signal }), readToEnd);
     },
     async adopt(signal) {
-      const unknown = node.getPeers().filter((member) => !known.has(member.toString()));
+      const unknown = node
+        .getConnections()
+        .map(({ remotePeer }) => remotePeer)
+        .filter((member) => !known.has(member.toString()));
       await Promise.all(unknown.slice(0, ADOPTED_MAX).map((member) => routingTable.add(member, { signal })));
     },
+    around(member, count, nearest) {
+      const all = [...known.keys()];
+      if (all.length <= count) return all;
+      const near = nearestOf(known.values(), placeOf(member).key, nearest);
+      const start = randomInt(all.length);
+      return [...new Set([...near, ...all.slice(start), ...all.slice(0, start)])].slice(0, count);
+    },
+    view: () => known.values().reduce((view, { head }) => (view ^ head) >>> 0, 0),
     nearest: (digest, count) => nearestOf(known.values(), keyOf(digest), count),
     isNearer: (digest, one, other) => compareDistance(keyOf(digest), placeOf(one).key, placeOf(other).key) < 0,
     forget(member) {

@@ -4,7 +4,7 @@ import { Readable, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { setImmediate } from 'node:timers/promises';
 import type { Stream } from '@libp2p/interface';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { startNodes } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
 import { toDuplex } from './stream.ts';
@@ -75,4 +75,11 @@ test('a writer that breaks off fails the reader', async () => {
   });
   near.write(Buffer.alloc(1000));
   await expect(reading).rejects.toThrow();
+});
+
+test('a stream that was refused before anybody listened fails at once', async () => {
+  await using streams = await pair();
+  streams.far.abort(new Error('not you'));
+  await vi.waitFor(() => expect(streams.near.status).toBe('reset'));
+  await expect(pipeline(toDuplex(streams.near), new Writable())).rejects.toThrow('refused at the other end');
 });

@@ -34,6 +34,9 @@ export function toDuplex(stream: Stream): Duplex {
     },
   });
 
+  // It tells nobody any more.
+  if (stream.status === 'reset' || stream.status === 'aborted')
+    duplex.destroy(new Error('the stream was refused at the other end'));
   stream.addEventListener('message', ({ data }) => {
     const isFull = !duplex.push(data.subarray());
     if (isFull && stream.readStatus === 'readable') stream.pause();

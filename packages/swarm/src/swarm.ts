@@ -15,6 +15,7 @@ import { type Mesh, type MeshParts, openMesh } from './fill/mesh.ts';
 import { smallAnswerer } from './fill/small.ts';
 import { vouchAnswerer } from './fill/vouch.ts';
 import { loadIdentity } from './identity.ts';
+import { openIntroductions } from './introductions.ts';
 import { type HostPort, type JoinTarget, systemResolver } from './join.ts';
 import { startJoining } from './joining.ts';
 import type { SwarmKey } from './key.ts';
@@ -77,13 +78,14 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const presence = stack.use(watchPresence(shared));
   const directory = openDirectory({ ...shared, self, presence, control: () => control });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
+  const introductions = openIntroductions({ ...shared, control: () => control });
   const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
-  const answerers = { ...directory.answerers, ...exchange.answerers, ...own };
+  const answerers = { ...directory.answerers, ...introductions.answerers, ...exchange.answerers, ...own };
   const control: Control = stack.use(await startControl({ ...shared, presence, answerers }));
   stack.use(exchange);
   const announcer = stack.use(startAnnouncer({ ...shared, directory, held: parts.held, watch: presence.watch }));
   const file = join(folder, 'members');
-  stack.use(startJoining({ ...shared, presence, targets: parts.join, resolver: systemResolver, file }));
+  stack.use(startJoining({ ...shared, introductions, presence, targets: parts.join, resolver: systemResolver, file }));
 
   const isAlone = () => routing.size() === 0;
   const running = stack.move();
@@ -94,6 +96,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     ...askHolders({ isAlone, isBarred: marks.isBarred, directory, control }),
     announce: announcer.announce,
     withdraw: announcer.withdraw,
+    homes: (digest) => directory.homes(digest),
     members: () =>
       listMembers({ mesh, marks, contactOf: exchange.roll.contactOf, connected: node.getPeers().map(String) }),
     explain: exchange.stories.of,

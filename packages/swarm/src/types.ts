@@ -11,6 +11,8 @@ export interface Swarm extends Members, AsyncDisposable {
   /** The blob is sealed here: others may come for it. */
   announce(digest: Digest): void;
   withdraw(digest: Digest): void;
+  /** The members that keep track of a blob, as far as this one knows the swarm; the nearest first, itself perhaps among them. */
+  homes(digest: Digest): readonly string[];
   /** The members that this one is in touch with, or has quarantined. */
   members(): readonly MemberStatus[];
   /** How the recent fills of a blob went, the latest first. */

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { describe } from '@drayage/core';
 import type pino from 'pino';
 import { localUrl } from '../address.ts';
@@ -30,6 +31,8 @@ export async function agent(call: Call): Promise<number> {
   await using running = await startAgent(config, { log, home: call.around.home, version: VERSION });
   const stopReloading = reloadOnHangup(running, call, log);
   greet(running, config, { call, log });
+  // Kept now: an agent that is killed has no time for it.
+  flushCompileCache();
   await ending;
   stopReloading();
   log.info('ending; streams have 30 s');

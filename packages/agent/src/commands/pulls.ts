@@ -33,13 +33,17 @@ function cells(pull: PullStatus): readonly string[] {
   return [
     shortOf(pull.digest),
     pull.origin,
-    pull.state,
+    stateOf(pull),
     formatSize(pull.heldBytes),
     formatSize(pull.size),
     String(pull.readers),
     formatDuration((pull.endedAt ?? Date.now()) - pull.startedAt),
     pull.problem ?? '',
   ];
+}
+
+function stateOf({ state, awaitsProof }: PullStatus): string {
+  return awaitsProof ? `${state}, held until proven` : state;
 }
 
 function jsonLines(out: Output): Show {
@@ -58,19 +62,19 @@ function bars(out: Output): Show {
         const share = pull.size > 0 ? pull.heldBytes / pull.size : 1;
         const colour = pull.state === 'sealed' ? 'green' : pull.state === 'filling' ? 'cyan' : 'red';
         const size = `${formatSize(pull.heldBytes)} / ${formatSize(pull.size)}`;
-        return `${shortOf(pull.digest)}  ${paint(out, colour, bar(share))}  ${size.padEnd(21)}  ${pull.state}  ${pull.origin}`;
+        return `${shortOf(pull.digest)}  ${paint(out, colour, bar(share))}  ${size.padEnd(21)}  ${stateOf(pull)}  ${pull.origin}`;
       }),
     );
   };
 }
 
-/** A line whenever a fill reaches another state. */
+/** A line whenever a fill reaches another state, or its readers begin or cease to be held. */
 function changes(out: Output): Show {
   let known = new Map<string, string>();
   return (pulls) => {
-    const next = new Map(pulls.map((pull) => [`${pull.digest} ${pull.startedAt}`, pull.state as string]));
+    const next = new Map(pulls.map((pull) => [`${pull.digest} ${pull.startedAt}`, stateOf(pull)]));
     for (const pull of pulls) {
-      if (known.get(`${pull.digest} ${pull.startedAt}`) !== pull.state)
+      if (known.get(`${pull.digest} ${pull.startedAt}`) !== stateOf(pull))
         out.write(`${cells(pull).join('  ').trimEnd()}\n`);
     }
     known = next;

@@ -1,4 +1,4 @@
-import { Failure } from '@drayage/core';
+import { Failure, orAbort } from '@drayage/core';
 import { discard } from './answer.ts';
 import { failureOf } from './asker.ts';
 import { parseChallenges } from './challenge.ts';
@@ -9,7 +9,7 @@ import { checkedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized, unavailable } from './refusal.ts';
 import { retrying } from './retry.ts';
-import { fetchToken, orAborted } from './token.ts';
+import { fetchToken } from './token.ts';
 
 const demandFreshMs = 3_600_000;
 /** So long an origin that asks for nothing, or in no way that is allowed, is believed. */
@@ -76,7 +76,7 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
     });
     // Its failure is met by whoever still waits for it.
     asking.catch(() => undefined);
-    return orAborted(asking, signal);
+    return orAbort(asking, signal);
   }
 
   async function demand(signal: AbortSignal): Promise<Demand | undefined> {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { orAbort } from '@drayage/core';
 import { discard, readWhole } from './answer.ts';
 import { basic, type Credential } from './credential.ts';
 import { number, parseObject, text } from './json.ts';
@@ -67,7 +68,7 @@ export function tokensFor(line: Line, now: () => number): Tokens {
       const found = kept.get(key);
       const isUsable = found && found.until > now() && (rejected === undefined || found.token !== rejected);
       const entry = isUsable ? found : start(key, wanted);
-      const { token } = await orAborted(entry.answer, signal);
+      const { token } = await orAbort(entry.answer, signal);
       return { token, isFresh: !isUsable };
     },
   };
@@ -125,17 +126,4 @@ function requestFor({ realm, service, scopes, credential }: TokenRequest): Outgo
   for (const scope of scopes) url.searchParams.append('scope', scope);
   const headers = { accept: 'application/json', ...(credential && { authorization: basic(credential) }) };
   return { method: 'GET', url, headers };
-}
-
-/** Waits for the work, but no longer than the signal lets it: the work may go on for others. */
-export async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal.reason);
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work, promise]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

@@ -4,6 +4,7 @@ import {
   type Digest,
   Failure,
   type OpenBlob,
+  orAbort,
   type Pulls,
   type Remote,
   repositoryKey,
@@ -13,7 +14,7 @@ import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders, etagOf } from './answer.ts';
 import type { Asked } from './client-credential.ts';
 import { refusalAnswer } from './errors.ts';
-import { orAbort, singleFlight, within } from './flight.ts';
+import { singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
 import type { Prefetch } from './prefetch.ts';
 import { parseRange } from './range.ts';
@@ -90,6 +91,9 @@ function followed(blob: OpenBlob, done: () => void): OpenBlob {
     size: blob.size,
     get source() {
       return blob.source;
+    },
+    get heldBytes() {
+      return blob.heldBytes;
     },
     read: (into, offset, signal) => blob.read(into, offset, signal),
     async [Symbol.asyncDispose]() {

@@ -1,10 +1,9 @@
-import { describe, Failure, isFailure, type Report, repositoryKey } from '@drayage/core';
+import { describe, Failure, isFailure, orAbort, type Report, repositoryKey } from '@drayage/core';
 import type { Actions } from '../origin/demand.ts';
 import type { Caller, GatedOrigins } from '../origin/types.ts';
 import type { Question } from './access.ts';
 import type { Challenges } from './client-challenge.ts';
 import { type Asked, readCredential } from './client-credential.ts';
-import { orAbort } from './flight.ts';
 import { type GrantsParts, keepGrants, type Reader, type Refusal, whyRefused } from './grants.ts';
 import type { Policies } from './policy.ts';
 import type { Secrets } from './wrapped-token.ts';

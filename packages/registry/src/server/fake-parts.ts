@@ -238,14 +238,15 @@ function watched(blob: OpenBlob, end: () => Promise<void>): OpenBlob {
 
 /** A blob over bytes at hand, with any part of it replaced. */
 export function openBlob(bytes: Buffer, source: OpenBlob['source'], changes: Partial<OpenBlob> = {}): OpenBlob {
-  return {
+  const blob = {
     digest: sha256(bytes),
     size: bytes.length,
     source,
-    read: async (into, offset) => bytes.copy(into, 0, offset),
+    read: async (into: Buffer, offset: number) => bytes.copy(into, 0, offset),
     async [Symbol.asyncDispose]() {},
-    ...changes,
   };
+  // Not spread: what changes with time is to go on doing so.
+  return Object.defineProperties(blob, Object.getOwnPropertyDescriptors(changes));
 }
 
 export interface RawAnswer {

@@ -1,4 +1,4 @@
-import { Failure, isFailure } from '@drayage/core';
+import { Failure, isFailure, orAbort } from '@drayage/core';
 
 /** Lets all who ask for one key at the same time share one piece of work. There are never more flights than askers. */
 export function singleFlight<T>(): (key: string, work: () => Promise<T>) => Promise<T> {
@@ -48,19 +48,6 @@ export async function hedged<T>(
   const other = second();
   const given = quiet.then((value) => value ?? other);
   return await Promise.any([given, other]).catch(() => other);
-}
-
-/** Waits for the work, but no longer than the signal lets it: the work may go on for others. */
-export async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const stop = () => aborted.reject(signal.reason);
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', stop);
-  }
 }
 
 /** Sets an entry and lets the oldest go when there are more than `max`. */

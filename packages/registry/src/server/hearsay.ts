@@ -1,7 +1,7 @@
-import { type Digest, isFailure, type Members } from '@drayage/core';
+import { type Digest, isFailure, type Members, orAbort } from '@drayage/core';
 import type { Child } from '../origin/manifest.ts';
 import type { Caller } from '../origin/types.ts';
-import { orAbort, setBounded, singleFlight } from './flight.ts';
+import { setBounded, singleFlight } from './flight.ts';
 
 /**
  * What other members say of repositories while their origin is silent. It is asked for only then, is kept apart from what

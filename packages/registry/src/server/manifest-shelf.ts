@@ -7,11 +7,12 @@ import {
   isFailure,
   type Members,
   matches,
+  orAbort,
   type Report,
 } from '@drayage/core';
 import { type Child, checkManifest } from '../origin/manifest.ts';
 import { type Caller, callerKey, type Manifest, type OriginRepository } from '../origin/types.ts';
-import { orAbort, singleFlight, within } from './flight.ts';
+import { singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
 import { type Known, MANIFEST_WAIT_MS, type Read, readBytes, readHeld } from './manifest-read.ts';
 

@@ -3,6 +3,7 @@ import {
   describe,
   Failure,
   isFailure,
+  orAbort,
   PUBLIC_FRESH_MS,
   type Report,
   type Repository,
@@ -10,7 +11,7 @@ import {
 } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import type { Question } from './access.ts';
-import { orAbort, setBounded, singleFlight, within } from './flight.ts';
+import { setBounded, singleFlight, within } from './flight.ts';
 import type { Hearsay } from './hearsay.ts';
 
 /** Says why anyone may read the repository. Throws `denied` when not, `origin_unavailable` when that cannot be found out. */

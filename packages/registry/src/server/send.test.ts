@@ -59,6 +59,28 @@ test('a source that stalls is cut off', async () => {
   await vi.waitFor(() => expect(lab.happenings.at(-1)).toMatchObject({ kind: 'request', problem: /no bytes came/ }));
 });
 
+test('while a blob comes in, a client that may not see it yet is answered and waits', async () => {
+  const gate = Promise.withResolvers<void>();
+  let heldBytes = 0;
+  const grows = setInterval(() => heldBytes++, 1);
+  const { lab, url } = await startWithBlob(
+    {
+      read: async (into, offset) => gate.promise.then(() => LAYER.copy(into, 0, offset)),
+      get heldBytes() {
+        return heldBytes;
+      },
+    },
+    { stallMs: 80, headersMs: 80, firstByteMs: 2000 },
+  );
+  await using _ = lab;
+  const answer = await fetch(url);
+  expect(answer.status).toBe(200);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  clearInterval(grows);
+  gate.resolve();
+  expect((await answer.arrayBuffer()).byteLength).toBe(LAYER.length);
+});
+
 test('without a first byte in time the client is sent to the origin, unless it has nowhere else to go', async () => {
   const gate = Promise.withResolvers<void>();
   const { lab, url } = await startWithBlob(

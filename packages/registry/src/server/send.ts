@@ -1,13 +1,14 @@
 import type { ServerResponse } from 'node:http';
-import { Failure, type OpenBlob, shortOf } from '@drayage/core';
+import { Failure, type OpenBlob, orAbort, shortOf } from '@drayage/core';
 import { type Answer, type BlobPart, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
-import { orAbort } from './flight.ts';
 
 /** How long an answer may take at each step before it is cut off. */
 export interface SendLimits {
-  /** A source that gives nothing for this long has failed: the client resumes with a range. */
+  /** A source that gives nothing for this long, and whose fill stands still, has failed: the client resumes with a range. */
   readonly stallMs: number;
+  /** A blob that is on its way here is answered after this long, even if no byte of it may be seen yet. */
+  readonly headersMs: number;
   /** A client that takes less than the least rate for this long is cut off. */
   readonly clientWindowMs: number;
   readonly clientBytesPerSecondMin: number;
@@ -15,6 +16,8 @@ export interface SendLimits {
 
 export const SEND_LIMITS: SendLimits = {
   stallMs: 15_000,
+  // Before the client would be sent to the origin, where nothing else would be had either.
+  headersMs: 5000,
   // At the least rate one large buffer takes 64 s, and only whole buffers count.
   clientWindowMs: 64_000,
   clientBytesPerSecondMin: 16 * 1024,
@@ -39,7 +42,7 @@ const LOOKS = 8;
 export async function sendAnswer(answer: Answer, sending: Sending): Promise<void> {
   const { status, headers, body } = answer;
   const { response, stop, started } = sending;
-  using progress = watchProgress(sending);
+  const blob = body === undefined || Buffer.isBuffer(body) ? undefined : body.blob;
   const begin = () => {
     // A blob's headers go out with its first bytes: only then is it known where they came from.
     const source = sourceOf(answer);
@@ -47,6 +50,7 @@ export async function sendAnswer(answer: Answer, sending: Sending): Promise<void
     response.writeHead(status, headers);
     started();
   };
+  using progress = watchProgress(sending, blob, begin);
   if (body !== undefined && !Buffer.isBuffer(body)) {
     // Whatever a read hangs on, the answer ends when it is told to; the read keeps its buffer until it comes back.
     return await orAbort(sendPart(body, begin, { ...sending, progress }), stop.signal);
@@ -106,8 +110,12 @@ interface Progress extends Disposable {
   took(bytes: number): void;
 }
 
-function watchProgress({ stop, limits, sent }: Sending): Progress {
-  const { stallMs, clientWindowMs, clientBytesPerSecondMin } = limits;
+function watchProgress(
+  { response, stop, limits, sent }: Sending,
+  blob: OpenBlob | undefined,
+  begin: () => void,
+): Progress {
+  const { stallMs, headersMs, clientWindowMs, clientBytesPerSecondMin } = limits;
   const lookEveryMs = Math.min(stallMs, clientWindowMs) / LOOKS;
   const bytesMin = (clientBytesPerSecondMin * clientWindowMs) / 1000;
   const end = (why: string) => stop.abort(new Failure('blob_unavailable', why));
@@ -115,10 +123,20 @@ function watchProgress({ stop, limits, sent }: Sending): Progress {
   let sourceMs = 0;
   let clientMs = 0;
   let bytes = 0;
+  let headersAfterMs = headersMs;
+  let heldBytes = blob?.heldBytes;
 
   const timer = setInterval(() => {
     if (party === 'source') sourceMs += lookEveryMs;
     if (party === 'client') clientMs += lookEveryMs;
+    // What the reader may not see yet comes in all the same.
+    if (blob?.heldBytes !== heldBytes) sourceMs = 0;
+    heldBytes = blob?.heldBytes;
+    headersAfterMs -= lookEveryMs;
+    if (headersAfterMs <= 0 && heldBytes && !response.headersSent) {
+      begin();
+      response.flushHeaders();
+    }
     if (sourceMs >= stallMs) end(`no bytes came for ${stallMs / 1000} s`);
     if (clientMs < clientWindowMs) return;
     if (bytes < bytesMin) end('the client takes its bytes too slowly');

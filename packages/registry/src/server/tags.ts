@@ -1,6 +1,15 @@
-import { type Catalog, type Digest, describe, Failure, isFailure, type Report, repositoryKey } from '@drayage/core';
+import {
+  type Catalog,
+  type Digest,
+  describe,
+  Failure,
+  isFailure,
+  orAbort,
+  type Report,
+  repositoryKey,
+} from '@drayage/core';
 import type { ManifestHead, OriginRepository } from '../origin/types.ts';
-import { orAbort, singleFlight, within } from './flight.ts';
+import { singleFlight, within } from './flight.ts';
 import { type Policies, tagRule } from './policy.ts';
 
 /** Finds out which manifest a tag means. Only the origin decides that, never a peer. */

@@ -1,8 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, Failure, type Happening, type Report, type Source } from '@drayage/core';
+import { describe, Failure, type Happening, orAbort, type Report, type Source } from '@drayage/core';
 import { type Answer, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
-import { orAbort } from './flight.ts';
 import { namespaceOf, type Target } from './request.ts';
 import { labelOf, type Router } from './router.ts';
 import { SEND_LIMITS, type SendLimits, sendAnswer } from './send.ts';

@@ -1,5 +1,6 @@
 import { Failure, shortOf } from '@drayage/core';
 import { listPieces, type MemberDecision, type MemberId, type Run } from '@drayage/exchange';
+import { trustConfirmed } from './confirmed.ts';
 import { type Downloads, takeDownloads } from './downloads.ts';
 import { corruptFrom, type Keeping, keepPieces } from './keeping.ts';
 import { keepNeighbours, type Neighbour, type Neighbours } from './neighbours.ts';
@@ -41,9 +42,11 @@ export function carrier(inside: Inside): Carrier {
   const { shared, digest, plan, filling, step, signal } = inside;
   const { roll, mesh, store, buffers, attestations, report, now } = shared;
   const fail = (error: unknown) => inside.end(asError(error));
-  const keeping =
-    filling &&
-    keepPieces({ draft: filling.draft, buffers, kept: (piece) => step({ kind: 'kept', piece }), failed: fail });
+  const kept = (piece: number) => {
+    step({ kind: 'kept', piece });
+    confirmed?.kept(piece);
+  };
+  const keeping = filling && keepPieces({ draft: filling.draft, buffers, kept, failed: fail });
   const downloads = takeDownloads({
     ...{ digest, plan, buffers, attestations, roll, report, now, step },
     story: filling?.story,
@@ -65,6 +68,7 @@ export function carrier(inside: Inside): Carrier {
   });
   const uploads = giveUploads({ digest, plan, store, attestations, report, now, step, lost: fail }, filling?.draft);
   const patience = filling && watchPatience(inside, filling.remote);
+  const confirmed = filling && trustConfirmed(inside, filling);
   const tools: Tools = {
     ...{ neighbours, downloads, uploads, keeping, patience },
     fetching: undefined,
@@ -81,6 +85,7 @@ export function carrier(inside: Inside): Carrier {
       shareUplink(inside);
       const [waiting] = (filling?.draft.waiting() ?? []).map(({ piece }) => piece).sort((a, b) => a - b);
       if (waiting !== undefined && waiting !== inside.member().reader) step({ kind: 'reading', piece: waiting });
+      if (waiting !== undefined) confirmed?.waitsFor(waiting);
       patience?.look();
     },
     letGo() {

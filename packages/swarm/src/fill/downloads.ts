@@ -85,6 +85,8 @@ export function takeDownloads(parts: DownloadsParts): Downloads {
         return;
       }
       if (bytes) buffers.give(bytes);
+      // Left open, the offer this was to take would keep the other side from offering more.
+      link.decline(own, inFlight - 1);
       step({ kind: 'refused', link: id, piece, why: 'busy' });
     },
     cancel(neighbour, piece) {

@@ -4,6 +4,7 @@ import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Contact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 import type { Directory } from '../directory.ts';
+import { askForHashes, hashesAnswerer } from './agreed.ts';
 import { attestations } from './attestation.ts';
 import { pieceBuffers } from './buffers.ts';
 import { openDesk } from './desk.ts';
@@ -72,6 +73,8 @@ export function openExchange(given: ExchangeParts): Exchange {
     uplinkBytesPerSecond: given.uploadRate ?? 0,
     random: Math.random,
     givers: new Set(),
+    askForHashes: (digest, plan, signal) =>
+      askForHashes({ digest, plan, directory, isBarred: marks.isBarred, control }, signal),
     quarantined(member, ms, why) {
       marks.add(member, ms, why);
       report({ kind: 'quarantined', member, why, ms });
@@ -87,7 +90,7 @@ export function openExchange(given: ExchangeParts): Exchange {
   return {
     ...{ parts, stories, roll },
     heldBytes: buffers.inUseBytes,
-    answerers: { ...line.answerers, ...desk.answerers },
+    answerers: { ...line.answerers, ...desk.answerers, hashes: hashesAnswerer(store) },
     async [Symbol.asyncDispose]() {
       await parts[Symbol.asyncDispose]();
       stop.abort(new Error('the agent is stopping'));

@@ -104,7 +104,7 @@ test('what an earlier fill left whole is proven without a byte from anyone', asy
   await using scene = await setScene();
   const draft = await scene.home.store.draft(sha256(scene.bytes), SIZE);
   for (let piece = 0; piece < PLAN.count; piece++)
-    await draft?.write(piece, [scene.bytes.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)]);
+    await draft?.write(piece, [scene.bytes.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)], 'peer');
   expect(await scene.home.pull(scene.bytes, scene.remote)).toEqual({ peer: 0, origin: 0, read: 'right' });
 });
 
@@ -112,8 +112,8 @@ test('a piece that an earlier fill left wrong is found, and fetched anew', async
   await using scene = await setScene();
   const draft = await scene.home.store.draft(sha256(scene.bytes), SIZE);
   for (const piece of [0, 2])
-    await draft?.write(piece, [scene.bytes.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)]);
-  await draft?.write(1, [randomBytes(PLAN.pieceBytes)]);
+    await draft?.write(piece, [scene.bytes.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)], 'peer');
+  await draft?.write(1, [randomBytes(PLAN.pieceBytes)], 'peer');
   await scene.home.pull(scene.bytes, scene.remote);
   await expectWhole(scene.home, scene.bytes);
   expect(errorsOf(scene.home)).toEqual([]);

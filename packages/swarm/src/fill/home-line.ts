@@ -1,6 +1,5 @@
 import { Failure, isFailure, planPieces } from '@drayage/core';
 import type { HomeAnswer, MemberId, MemberReport } from '@drayage/exchange';
-import { peerIdFromString } from '@libp2p/peer-id';
 import { type Contact, isMember, parseContact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 import type { Desk, HomeWord } from './desk.ts';
@@ -121,12 +120,20 @@ function asker({
   return async (member, kind, body) => {
     const name = roll.memberOf(member);
     if (name === undefined) throw new Failure('member_unreachable', 'that member is known no more');
-    const late = AbortSignal.any([signal, AbortSignal.timeout(WAIT_MS)]);
+    // A signal with a timeout of its own goes on after the answer, and costs more than the message does.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error(`no answer within ${WAIT_MS / 1000} s`)), WAIT_MS);
+    const stop = () => late.abort(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
     try {
-      return await control().ask(peerIdFromString(name), kind, body, late);
+      return await control().ask(name, kind, body, late.signal);
     } catch (error) {
       if (isFailure(error)) throw error;
       throw new Failure('member_unreachable', `member ${name} did not answer "${kind}" in time`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', stop);
     }
   };
 }

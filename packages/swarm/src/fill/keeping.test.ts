@@ -68,9 +68,9 @@ test('a piece that is dropped and kept anew is the new one, however slow the dis
   const wrong = randomBytes(SIZE);
   const scene = await setScene(blob, (draft) => ({
     ...draft,
-    async write(piece, chunks, hashes) {
+    async write(piece, ...rest) {
       await new Promise((resolve) => setTimeout(resolve, piece === 0 ? 20 : 1));
-      await draft.write(piece, chunks, hashes);
+      await draft.write(piece, ...rest);
     },
   }));
   for (const piece of ALL) scene.keep(piece, wrong);

@@ -35,10 +35,10 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
   let isProven = false;
 
   async function write(whole: WholePiece): Promise<void> {
-    const { piece, bytes, blockHashes } = whole;
+    const { piece, bytes, blockHashes, attestation } = whole;
     try {
       await busy;
-      if (!isProven) await draft.write(piece, [bytes], blockHashes);
+      if (!isProven) await draft.write(piece, [bytes], attestation ? 'peer' : 'origin', blockHashes);
       // Dropped in the meantime, it is about to go.
       if (wanted.get(piece) !== whole) return;
       wanted.delete(piece);

@@ -25,6 +25,12 @@ export interface Shared {
   readonly report: Report;
   /** The parts that give pieces at present: they share the uplink. */
   readonly givers: Set<unknown>;
+  /** The piece hashes that the blob's holders agree on; undefined when fewer than two say so, or one differs. */
+  readonly askForHashes: (
+    digest: Digest,
+    plan: PiecePlan,
+    signal: AbortSignal,
+  ) => Promise<readonly string[] | undefined>;
   readonly quarantined: (member: string, ms: number, why: 'lie' | 'misses') => void;
 }
 

@@ -40,6 +40,7 @@ async function setScene(): Promise<{ readonly part: Part; readonly link: Link; r
     now: () => performance.now(),
     report: () => {},
     givers: new Set(),
+    askForHashes: async () => undefined,
     quarantined: () => {},
   };
   const part = takePart({

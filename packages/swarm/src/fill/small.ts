@@ -1,5 +1,4 @@
 import { type BlobStore, type Digest, Failure, matches, parseDigest } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import type { Answerer, Control } from '../control.ts';
 
 /** What fits into one control message as Base64: every manifest but the most absurd. */
@@ -36,7 +35,7 @@ export async function fetchSmall(
 ): Promise<Buffer | undefined> {
   for (const member of holders.slice(0, MEMBERS_ASKED_MAX)) {
     const late = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WAIT_MS)]);
-    const answer = await control.ask(peerIdFromString(member), 'small', { digest }, late).catch(() => undefined);
+    const answer = await control.ask(member, 'small', { digest }, late).catch(() => undefined);
     signal.throwIfAborted();
     const { bytes: text } = (answer ?? {}) as Partial<Record<string, unknown>>;
     const bytes = typeof text === 'string' ? Buffer.from(text, 'base64') : undefined;

@@ -29,7 +29,7 @@ interface Scene {
 async function setScene(store: BlobStore, isSealed: boolean): Promise<Scene> {
   const draft = await store.draft(DIGEST, BLOB.length);
   for (let piece = 0; piece < PLAN.count; piece++)
-    await draft?.write(piece, [BLOB.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)]);
+    await draft?.write(piece, [BLOB.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)], 'peer');
   const [events, happenings, lost]: [MemberEvent[], Happening[], unknown[]] = [[], [], []];
   const sent: Scene['sent'] = [];
   let now = 0;

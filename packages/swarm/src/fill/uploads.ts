@@ -17,8 +17,6 @@ import type { Neighbour } from './neighbours.ts';
 const STALL_MS = 1000;
 /** A sealed blob that nobody takes anything of for this long is not held open: what is held is not evicted. */
 const REST_MS = 30_000;
-/** A disk that gives nothing for this long has nothing to give. */
-const READ_WAIT_MS = 10_000;
 
 export interface UploadsParts {
   readonly digest: Digest;
@@ -147,17 +145,17 @@ function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefin
   const reading = new Set<Promise<unknown>>();
   let draft = filling;
   let sealed: Promise<OpenBlob | undefined> | undefined;
-
-  let isOver = false;
+  const stop = new AbortController();
+  const isOver = () => stop.signal.aborted;
 
   async function readSealed(into: Buffer, offset: number): Promise<number> {
     try {
       sealed ??= store.open(digest);
       const blob = await sealed;
       if (!blob) throw new Failure('blob_lost', `${digest} is no longer here`);
-      return await blob.read(into, offset, AbortSignal.timeout(READ_WAIT_MS));
+      return await blob.read(into, offset, stop.signal);
     } catch (error) {
-      if (!isOver) lost(error);
+      if (!isOver()) lost(error);
       throw error;
     }
   }
@@ -171,7 +169,7 @@ function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefin
 
   return {
     async read(into, offset) {
-      if (isOver) throw new Failure('blob_lost', `${digest} is served no more`);
+      if (isOver()) throw new Failure('blob_lost', `${digest} is served no more`);
       const work = draft ? draft.readPiece(into, offset) : readSealed(into, offset);
       reading.add(work);
       return await work.finally(() => reading.delete(work));
@@ -184,9 +182,9 @@ function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefin
     rest() {
       if (sealed && reading.size === 0) void letGo().catch(lost);
     },
-    isOver: () => isOver,
+    isOver,
     async [Symbol.asyncDispose]() {
-      isOver = true;
+      stop.abort();
       await Promise.allSettled(reading);
       await letGo();
     },

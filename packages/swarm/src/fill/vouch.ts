@@ -1,5 +1,4 @@
 import { type Digest, Failure, parseDigest } from '@drayage/core';
-import { peerIdFromString } from '@libp2p/peer-id';
 import type { Answerer, Control } from '../control.ts';
 
 const REPOSITORY_CHARS_MAX = 512;
@@ -26,7 +25,7 @@ export async function askToVouch(
   signal: AbortSignal,
 ): Promise<boolean> {
   const answers = holders.slice(0, MEMBERS_ASKED_MAX).map(async (member) => {
-    const answer = await control.ask(peerIdFromString(member), 'vouch', question, signal);
+    const answer = await control.ask(member, 'vouch', question, signal);
     if (answer !== true) throw new Failure('denied', `member ${member} does not vouch for it`);
   });
   // One yes is enough, and a no of another does not outweigh it: it may not have asked.

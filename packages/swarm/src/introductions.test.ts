@@ -1,0 +1,72 @@
+import { expect, test, vi } from 'vitest';
+import { type Answerer, type Control, startControl } from './control.ts';
+import { everybodyHere, startNodes } from './fake-swarm.ts';
+import { type Introductions, openIntroductions } from './introductions.ts';
+import type { SwarmNode } from './node.ts';
+import { type Routing, routingOf } from './routing.ts';
+
+const soon = () => AbortSignal.timeout(10_000);
+const idOf = (node: SwarmNode) => node.peerId.toString();
+
+interface Member {
+  readonly node: SwarmNode;
+  readonly routing: Routing;
+  readonly introductions: Introductions;
+  ask(other: SwarmNode, body: unknown): Promise<unknown>;
+}
+
+/** Members that know the first, and who it is; the first may answer what the test likes. */
+async function scene(count: number, introduce?: Answerer) {
+  await using cleanup = new AsyncDisposableStack();
+  const { nodes } = cleanup.use(await startNodes(count));
+  const members: Member[] = [];
+  for (const [at, node] of nodes.entries()) {
+    const routing = routingOf(node);
+    const introductions = openIntroductions({ node, routing, control: () => control, now: () => 0, random: () => 0.5 });
+    const answerers = at === 0 && introduce ? { introduce } : introductions.answerers;
+    const parts = { node, presence: everybodyHere, report: () => {}, now: Date.now };
+    const control: Control = cleanup.use(await startControl({ ...parts, answerers }));
+    const ask: Member['ask'] = (other, body) => control.ask(idOf(other), 'introduce', body, soon());
+    members.push({ node, routing, introductions, ask });
+  }
+  const [first, ...others] = members as [Member, ...Member[]];
+  for (const { node } of others) await node.dial(first.node.getMultiaddrs());
+  for (const { routing } of others) await vi.waitFor(() => expect(routing.size()).toBe(1), 10_000);
+  await vi.waitFor(() => expect(first.routing.size()).toBe(count - 1), 10_000);
+  const kept = cleanup.move();
+  return { first, others, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+test('a newcomer that knows one member meets all the others by one question', async () => {
+  await using it = await scene(6);
+  const newcomer = it.others[4] as Member;
+  expect(await newcomer.introductions.meet(soon())).toBe(4);
+  await vi.waitFor(() => expect(newcomer.routing.size()).toBe(5), 10_000);
+  expect(newcomer.node.getConnections()).toHaveLength(5);
+  expect(await newcomer.introductions.meet(soon())).toBe(0);
+});
+
+test('who sees what we see is told nothing, nor is who asks without end', async () => {
+  await using it = await scene(3);
+  const asker = it.others[0] as Member;
+  const named = [{ member: idOf(it.others[1]?.node as SwarmNode), addresses: [expect.stringContaining('/tcp/')] }];
+  expect(await asker.ask(it.first.node, { view: it.first.routing.view() })).toEqual([]);
+  const answers = await Promise.all(Array.from({ length: 30 }, () => asker.ask(it.first.node, null)));
+  expect(answers.slice(0, 20)).toEqual(Array.from({ length: 20 }, () => named));
+  expect(answers.slice(20)).toEqual(Array.from({ length: 10 }, () => []));
+});
+
+test.each<[string, (name: string, address: string) => unknown]>([
+  ['no list', () => ({ length: 5 })],
+  ['no members', () => [null, 7, {}, { member: 'nobody', addresses: [] }]],
+  ['no addresses', (member) => [{ member }, { member, addresses: [null, '/ip4/127.0.0.1', 'x'.repeat(1000)] }]],
+  ['a port out of range', (member) => [{ member, addresses: ['/ip4/127.0.0.1/tcp/99999'] }]],
+  ['another at its own address', (member, address) => [{ member, addresses: [address] }]],
+])('whoever introduces %s has us meet nobody', async (_, say) => {
+  const said = { answer: undefined as unknown };
+  await using it = await scene(3, () => said.answer);
+  const [asker, other] = it.others as [Member, Member];
+  said.answer = say(idOf(other.node), String(it.first.node.getMultiaddrs()[0]).replace(/\/p2p\/.*/, ''));
+  expect(await asker.introductions.meet(soon())).toBe(0);
+  expect(asker.node.getConnections()).toHaveLength(1);
+});
