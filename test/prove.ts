@@ -4,14 +4,18 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { access } from './prove/access.ts';
+import { browser } from './prove/browser.ts';
 import { container } from './prove/container.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
+import { doors } from './prove/doors.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
 import { setup } from './prove/setup.ts';
+import { spellings } from './prove/spellings.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
@@ -24,6 +28,7 @@ import { syscalls } from './prove/syscalls.ts';
 
 /** What runs when no name is given, and for every change in its short form. */
 const USUAL: readonly Proof[] = [
+  access,
   kill9,
   syscalls,
   diskFull,
@@ -32,6 +37,9 @@ const USUAL: readonly Proof[] = [
   fuzz,
   container,
   setup,
+  doors,
+  spellings,
+  browser,
   swarmHerd,
   swarmJitter,
   swarmWave,

@@ -35,7 +35,7 @@ export interface Traffic {
 }
 
 /** Where the tests themselves sit. */
-const TEST_ADDRESS = '10.98.0.1';
+export const TEST_ADDRESS = '10.98.0.1';
 
 const BRIDGE = 'lab0';
 /** Where cut-off hosts go. */
@@ -58,6 +58,8 @@ export async function startNetwork(): Promise<Network> {
   for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'add', bridge, 'type', 'bridge');
   await ip('address', 'add', `${TEST_ADDRESS}/24`, 'dev', BRIDGE);
   for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'set', bridge, 'up');
+  // A dockerd that ran here before lets nothing pass between hosts, nor over a bridge.
+  await must('iptables', ['-P', 'FORWARD', 'ACCEPT']);
   const ports: Port[] = [];
   return {
     attach: async (name, address, rates) => {

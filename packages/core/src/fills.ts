@@ -1,3 +1,4 @@
+import { anyOf } from './any-of.ts';
 import type { BlobReader, Draft, OpenBlob, Remote, Source } from './blob.ts';
 import type { Digest } from './digest.ts';
 import { type Drip, dripFeed } from './drip.ts';
@@ -45,6 +46,8 @@ export interface Fills extends AsyncDisposable {
 interface Run {
   readonly draft: Draft;
   readonly origin: string;
+  /** The repository as each reader may see it; the last one's stays when it leaves. */
+  readonly remotes: Set<Remote>;
   readonly startedAt: number;
   readonly bytesFrom: { disk: number; peer: number; origin: number };
   readonly stop: AbortController;
@@ -70,7 +73,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS,
     runs.set(draft.digest, run);
     report({ ...factsOf(run), kind: 'fill', state: 'started', bytes: 0, seconds: 0, problem: undefined });
     draft.begin();
-    run.ended = carryOut(run, remote);
+    run.ended = carryOut(run, anyOf(run.remotes));
     return run;
   }
 
@@ -89,8 +92,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS,
   }
 
   function countReader(run: Run, blob: BlobReader, remote: Remote): Reader {
-    run.readers++;
-    clearTimeout(run.linger);
+    enter(run, remote);
     return {
       ...blob,
       read: run.drip.feed(blob, { remote, arrived: (bytes) => run.arrived('origin', bytes) }),
@@ -102,7 +104,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS,
         return run.draft.heldBytes;
       },
       async [Symbol.asyncDispose]() {
-        run.readers--;
+        leave(run, remote);
         if (run.readers === 0 && runs.get(blob.digest) === run) {
           run.linger = setTimeout(() => run.stop.abort(new Error('nobody reads it any more')), lingerMs).unref();
         }
@@ -137,6 +139,17 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS,
   };
 }
 
+function enter(run: Run, remote: Remote): void {
+  run.readers++;
+  run.remotes.add(remote);
+  clearTimeout(run.linger);
+}
+
+function leave(run: Run, remote: Remote): void {
+  run.readers--;
+  if (run.remotes.size > 1) run.remotes.delete(remote);
+}
+
 /** False as soon as the signal aborts. */
 async function unlessAborted(outcome: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
   const aborted = Promise.withResolvers<false>();
@@ -168,11 +181,13 @@ async function outcomeOf(
 
 interface NewRunParts extends Pick<Run, 'startedAt' | 'drip'>, Pick<FillsParts, 'report'> {}
 
-function newRun(draft: Draft, { origin }: Remote, own: NewRunParts): Run {
+function newRun(draft: Draft, remote: Remote, own: NewRunParts): Run {
+  const { origin } = remote;
   const bytesFrom = { disk: draft.heldBytes, peer: 0, origin: 0 };
   const { startedAt, drip, report } = own;
   return {
     ...{ draft, origin, startedAt, drip, bytesFrom },
+    remotes: new Set([remote]),
     arrived(from, bytes) {
       bytesFrom[from] += bytes;
       report({ kind: 'fetched', from, origin, bytes });

@@ -3,6 +3,7 @@ export { type OriginsParts, startOrigins } from './origin/origins.ts';
 export type {
   Caller,
   CredentialSettings,
+  GatedOrigins,
   Manifest,
   ManifestHead,
   OriginRepository,
@@ -17,6 +18,8 @@ export {
   type OriginRules,
   type Policies,
   type Policy,
+  PROOF_MAX,
+  type ProofRule,
   policies,
   type RepositoryRules,
   type TagRule,

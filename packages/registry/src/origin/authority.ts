@@ -3,8 +3,9 @@ import { discard } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
+import { challengeWords, type Demand, demandOf, errorOf, withScope } from './demand.ts';
 import type { Answer, Line, Outgoing } from './line.ts';
-import { checkedRealm, type Realm } from './realm.ts';
+import { checkedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
 import { retrying } from './retry.ts';
@@ -12,9 +13,6 @@ import { tokensFor } from './token.ts';
 import type { Caller } from './types.ts';
 
 const AUTHORIZATION_CHARS_MAX = 16 * 1024;
-const BARE_SCOPE = /^[a-z][a-z0-9-]{0,63}$/;
-const PULL_SCOPE = /^repository(?:\([a-z]{1,32}\))?:[a-z0-9._/-]{1,255}:pull$/;
-const SCOPES_MAX = 4;
 
 /** A question about a repository, before anyone's credential is on it. */
 interface Question extends Outgoing {
@@ -26,16 +24,6 @@ export interface Authority {
   /** Any answer but 401 and 403, which throw `unauthorized` and `denied`. */
   ask(question: Question, caller: Caller, signal: AbortSignal): Promise<Answer>;
 }
-
-/** A challenge that may be answered. */
-type Demand =
-  | { readonly scheme: 'basic' }
-  | {
-      readonly scheme: 'bearer';
-      readonly realm: Realm;
-      readonly service: string | undefined;
-      readonly scopes: readonly string[];
-    };
 
 interface Pass {
   readonly header: string;
@@ -103,7 +91,7 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     await discard(answer);
     const challenges = parseChallenges(answer.headers['www-authenticate']);
     const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
-    const challenge = demand && wordsOf(demand, challenges);
+    const challenge = demand && challengeWords(demand, errorOf(challenges));
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
     if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
       throw unauthorized(line.origin, 'refused the credential', challenge);
@@ -124,7 +112,7 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
       try {
         return await ask(question, caller, signal);
       } catch (error) {
-        if (isFailure(error, 'unauthorized')) credentials.forget();
+        if (caller.kind === 'agent' && isFailure(error, 'unauthorized')) credentials.forget();
         throw error;
       }
     },
@@ -139,50 +127,8 @@ async function admitted(origin: string, answer: Answer): Promise<Answer> {
   throw new Failure('denied', `${origin} ${where} ${answer.status}`);
 }
 
-/** The first challenge that may be answered, tokens before passwords. */
-function demandOf(
-  challenges: readonly Challenge[],
-  check: (realm: string) => Realm | undefined,
-  repository: string,
-): Demand | undefined {
-  for (const challenge of challenges) {
-    if (challenge.scheme !== 'bearer') continue;
-    const realm = check(challenge.realm);
-    const { service } = challenge;
-    if (realm) return { scheme: 'bearer', realm, service, scopes: scopesOf(challenge.scope, repository) };
-  }
-  return challenges.find(({ scheme }) => scheme === 'basic') && { scheme: 'basic' };
-}
-
-/** What the origin asks for, as far as it is a right to pull, and always the right to pull this repository. */
-function scopesOf(asked: string | undefined, repository: string): readonly string[] {
-  const sane = (asked ?? '').split(' ').filter((scope) => BARE_SCOPE.test(scope) || PULL_SCOPE.test(scope));
-  return [...new Set([`repository:${repository}:pull`, ...sane.slice(0, SCOPES_MAX)])];
-}
-
-function withScope(demand: Demand, repository: string): Demand {
-  if (demand.scheme === 'basic') return demand;
-  const bare = demand.scopes.filter((scope) => BARE_SCOPE.test(scope));
-  return { ...demand, scopes: scopesOf(bare.join(' '), repository) };
-}
-
 function sameDemand(one: Demand | undefined, other: Demand): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** The challenge in our own words: only what was understood and allowed is repeated to a client. */
-function wordsOf(demand: Demand, challenges: readonly Challenge[]): string {
-  if (demand.scheme === 'basic') return 'Basic realm="registry"';
-  const quoted = (name: string, value: string | undefined) =>
-    value === undefined || /["\\]/.test(value) ? [] : [`${name}="${value}"`];
-  const error = challenges.flatMap((challenge) => (challenge.scheme === 'bearer' ? (challenge.error ?? []) : []))[0];
-  const parameters = [
-    ...quoted('realm', demand.realm.url.href),
-    ...quoted('service', demand.service),
-    ...quoted('scope', demand.scopes.join(' ')),
-    ...quoted('error', error && /^[a-z_]{1,32}$/.test(error) ? error : undefined),
-  ];
-  return `Bearer ${parameters.join(',')}`;
 }
 
 function refusalWords(challenges: readonly Challenge[]): string {

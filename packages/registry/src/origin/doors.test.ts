@@ -177,6 +177,55 @@ test('a token service elsewhere gives what everyone gets, and sees no credential
   expect(tokens.seen.map(({ headers }) => headers.authorization)).toEqual([undefined]);
 });
 
+describe("a user's password, and what the user is told, stay home when a challenge names", () => {
+  const user = { kind: 'password', username: 'alice', password: SECRET } as const;
+
+  test.each<[string, 'http' | 'https', (port: number) => readonly string[]]>([
+    ['another host', 'http', (port) => [bearer(`http://localhost:${port}/token`)]],
+    ['another host by https', 'http', (port) => [bearer(`https://localhost:${port}/token`)]],
+    ['another host in a second header', 'http', (port) => ['Bearer realm="', bearer(`http://localhost:${port}/token`)]],
+    ['another host behind a user name', 'http', (port) => [bearer(`http://127.0.0.1@localhost:${port}/token`)]],
+    ['plain http, while the origin speaks https', 'https', (port) => [bearer(`http://127.0.0.1:${port}/token`)]],
+  ])('%s', async (_, scheme, challenges) => {
+    await using origin = await startFakeServer((_request, response) => {
+      reply(response, 401, '', { 'www-authenticate': challenges(canary.port) });
+    }, scheme);
+    await using lab = await withSecret(origin.url);
+    const gate = lab.origins.gate('lab');
+    await expect(gate.demand(never)).rejects.toMatchObject({ code: 'denied' });
+    await expect(gate.login(user, [], never)).rejects.toMatchObject({ code: 'denied' });
+    expect(canary.seen).toEqual([]);
+  });
+
+  test('its own host, whose token service or registry then sends everyone elsewhere', async () => {
+    for (const challenge of [(url: string) => bearer(`${url}/token`), () => 'Basic realm="lab"']) {
+      await using origin = await startFakeServer(({ url, headers }, response) => {
+        if (url.startsWith('/token') || headers.authorization) redirect(response, `${canary.url}/token`);
+        else reply(response, 401, '', { 'www-authenticate': challenge(`http://${headers.host}`) });
+      });
+      await using lab = await withSecret(origin.url);
+      await expect(lab.origins.gate('lab').login(user, [], never)).rejects.toMatchObject({
+        code: 'origin_unavailable',
+      });
+      expect(canary.seen.filter(({ headers }) => headers.authorization !== undefined)).toEqual([]);
+    }
+  });
+
+  test("its own host first and another after the client's credential was refused", async () => {
+    await using origin = await startFakeServer(({ headers }, response) => {
+      const host = headers.authorization ? `localhost:${canary.port}` : headers.host;
+      reply(response, 401, '', { 'www-authenticate': bearer(`http://${host}/token`) });
+    });
+    await using lab = await withSecret(origin.url);
+    const client = { kind: 'client', authorization: `Bearer ${SECRET}`, id: 'c' } as const;
+    await expect(lab.repository('team/app', client).stat(digest, never)).rejects.toMatchObject({
+      code: 'unauthorized',
+    });
+    expect(canary.seen).toEqual([]);
+    expect(origin.seen.map(({ headers }) => headers.authorization)).toEqual([`Bearer ${SECRET}`]);
+  });
+});
+
 const bearer = (realm: string) => `Bearer realm="${realm}",service="lab"`;
 
 function redirect(response: ServerResponse, location: string): void {

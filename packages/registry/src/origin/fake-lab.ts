@@ -1,12 +1,12 @@
 import type { LookupFunction } from 'node:net';
 import type { Happening } from '@drayage/core';
 import { startOrigins } from './origins.ts';
-import type { Caller, CredentialSettings, OriginRepository, Origins } from './types.ts';
+import type { Caller, CredentialSettings, GatedOrigins, OriginRepository } from './types.ts';
 
 export const never: AbortSignal = new AbortController().signal;
 
 export interface Lab extends AsyncDisposable {
-  readonly origins: Origins;
+  readonly origins: GatedOrigins;
   readonly happenings: readonly Happening[];
   repository(path?: string, caller?: Caller): OriginRepository;
 }

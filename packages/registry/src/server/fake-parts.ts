@@ -1,19 +1,23 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, Origins, PassedOn } from '../origin/types.ts';
+import type { Caller, GatedOrigins, PassedOn } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
 import { type OriginRules, policies } from './policy.ts';
 
 export const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** An origin for tests, and how it misbehaves. */
-export interface FakeOrigin {
+/** What an origin for tests holds. */
+export interface ImageShelves {
   /** By `repository tag` or `repository digest`. */
   readonly manifests: Map<string, { mediaType: string; bytes: Buffer }>;
   /** By `repository digest`. */
   readonly blobs: Map<string, Buffer>;
+}
+
+/** An origin for tests, and how it misbehaves. */
+interface FakeOrigin extends ImageShelves {
   /** Each question, as `caller verb repository what`. */
   readonly asked: string[];
   state: 'up' | 'down' | 'silent' | 'private';
@@ -46,7 +50,7 @@ export interface AddedImage {
 
 /** Puts an image with one layer and one config into an origin. */
 export function addImage(
-  origin: FakeOrigin,
+  origin: ImageShelves,
   repository: string,
   tag: string,
   layer: Buffer = Buffer.from(`layer of ${tag}`),
@@ -68,7 +72,7 @@ export function addImage(
   return { digest, bytes, config: sha256(config), layer: sha256(layer), layerBytes: layer };
 }
 
-function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
+function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): GatedOrigins {
   return {
     has: (name) => name in origins,
     repository(name, path, caller) {
@@ -106,6 +110,12 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
         },
       };
     },
+    gate: () => ({
+      demand: async () => undefined,
+      login: async () => {
+        throw new Failure('unauthorized', 'the fake origin knows nobody');
+      },
+    }),
     status: () => [],
     async [Symbol.asyncDispose]() {},
   };

@@ -11,6 +11,8 @@ import {
 /** What a client asks of the registry, understood once. */
 export type Target =
   | { readonly kind: 'ping' }
+  /** A client wants a token. */
+  | { readonly kind: 'token' }
   | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: ManifestReference }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly query: string }
@@ -38,6 +40,7 @@ export function parseTarget(method: string, target: string, names: Names): Targe
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
   if (path.length > PATH_CHARS_MAX) throw new Failure('name_invalid', 'the path is too long');
   if (path.includes('%')) throw new Failure('name_invalid', 'the path must not be percent-encoded');
+  if (path === '/token' && (method === 'GET' || method === 'POST')) return { kind: 'token' };
   if (method !== 'GET' && method !== 'HEAD') throw unsupported(path);
   if (path === '/v2/' || path === '/v2') return { kind: 'ping' };
 
@@ -49,6 +52,18 @@ export function parseTarget(method: string, target: string, names: Names): Targe
   const digest = checkedDigest(last);
   if (kind === 'blobs') return { kind: 'blob', repository, digest };
   return { kind: 'referrers', repository, digest, query: pageQuery(query) };
+}
+
+/** The name of the repository as the request spells it, and whether it begins with the origin. */
+export function spellingOf(
+  target: string,
+  { path }: Repository,
+): { readonly name: string; readonly isByPath: boolean } {
+  const mark = target.indexOf('?');
+  const name = PATH.exec(mark < 0 ? target : target.slice(0, mark))?.[1] ?? '';
+  // What was left out of the spelling, `library/` of Docker Hub, is shorter than any name of an origin that has it.
+  const isByPath = namespaceOf(target) === undefined && name.length > path.length;
+  return { name, isByPath };
 }
 
 /** The value of `ns`, to be echoed. Undefined when there is none or it is no name. */
@@ -78,7 +93,7 @@ function unsupported(path: string): Failure {
 }
 
 /** The origin is what `ns` says, else what the first component of the path spells, else the default. */
-function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
+export function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
   const [namespace, ...more] = namespaces;
   if (more.length > 0) throw new Failure('name_invalid', 'the query names more than one ns');
   const slash = name.indexOf('/');
