@@ -3,7 +3,7 @@ import { discard } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
-import type { Answer, Line, Outgoing } from './line.ts';
+import { type Answer, isOnce, type Line, type Outgoing } from './line.ts';
 import { checkedRealm, type Realm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
@@ -18,7 +18,18 @@ const SCOPES_MAX = 4;
 
 /** A question about a repository, before anyone's credential is on it. */
 interface Question extends Outgoing {
-  readonly repository: string;
+  /** What it takes to ask: rights as token services write them. */
+  readonly scopes: readonly string[];
+}
+
+/** What it takes to read a repository. */
+export function pullScope(repository: string): string {
+  return `repository:${repository}:pull`;
+}
+
+/** What it takes to add to a repository. */
+export function pushScope(repository: string): string {
+  return `repository:${repository}:pull,push`;
 }
 
 /** Asks an origin on somebody's behalf. Sends no credential before the origin asked for one in a way that is allowed. */
@@ -79,35 +90,41 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     return { header: `Bearer ${token}`, demand, token, isFinal: isFresh };
   }
 
-  async function firstPass(repository: string, caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
+  async function firstPass(scopes: readonly string[], caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
     if (caller.kind === 'client') {
       return { header: checked(line.origin, caller.authorization), demand: undefined, token: undefined, isFinal: true };
     }
-    return remembered && passFor(withScope(remembered, repository), caller, undefined, signal);
+    return remembered && passFor(withScopes(remembered, scopes), caller, undefined, signal);
   }
 
   function exchange(
-    { repository: _, ...request }: Question,
+    { scopes: _, ...request }: Question,
     pass: Pass | undefined,
     signal: AbortSignal,
   ): Promise<Answer> {
     const headers = pass ? { ...request.headers, authorization: pass.header } : request.headers;
-    return retrying(line.origin, () => follow(line, { ...request, headers }, signal), signal);
+    const send = () => follow(line, { ...request, headers }, signal);
+    // A push is never sent twice: its client knows what was taken, and whether to try again.
+    return request.push ? send() : retrying(line.origin, send, signal);
   }
 
   async function ask(question: Question, caller: Caller, signal: AbortSignal): Promise<Answer> {
-    const first = await firstPass(question.repository, caller, signal);
+    // An upload may go on at another host, which is shown nothing.
+    const isOwn = question.url.origin === line.url.origin;
+    const first = isOwn ? await firstPass(question.scopes, caller, signal) : undefined;
     const answer = await exchange(question, first, signal);
     if (answer.status !== 401 || answer.foreign) return admitted(line.origin, answer);
 
     await discard(answer);
     const challenges = parseChallenges(answer.headers['www-authenticate']);
-    const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
+    const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.scopes);
     const challenge = demand && wordsOf(demand, challenges);
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
     if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
       throw unauthorized(line.origin, 'refused the credential', challenge);
     }
+    // What was sent of such a body is gone, so it cannot be sent with a better credential.
+    if (isOnce(question.body)) throw unauthorized(line.origin, 'asks for a credential in the midst of an upload', challenge);
     const next = await passFor(demand, caller, first, signal);
     if (!next) throw unauthorized(line.origin, 'asks for a credential', challenge);
     const second = await exchange(question, next, signal);
@@ -143,27 +160,27 @@ async function admitted(origin: string, answer: Answer): Promise<Answer> {
 function demandOf(
   challenges: readonly Challenge[],
   check: (realm: string) => Realm | undefined,
-  repository: string,
+  scopes: readonly string[],
 ): Demand | undefined {
   for (const challenge of challenges) {
     if (challenge.scheme !== 'bearer') continue;
     const realm = check(challenge.realm);
     const { service } = challenge;
-    if (realm) return { scheme: 'bearer', realm, service, scopes: scopesOf(challenge.scope, repository) };
+    if (realm) return { scheme: 'bearer', realm, service, scopes: scopesOf(challenge.scope, scopes) };
   }
   return challenges.find(({ scheme }) => scheme === 'basic') && { scheme: 'basic' };
 }
 
-/** What the origin asks for, as far as it is a right to pull, and always the right to pull this repository. */
-function scopesOf(asked: string | undefined, repository: string): readonly string[] {
+/** What the origin asks for, as far as it is a right to pull, and always what the question takes. */
+function scopesOf(asked: string | undefined, needed: readonly string[]): readonly string[] {
   const sane = (asked ?? '').split(' ').filter((scope) => BARE_SCOPE.test(scope) || PULL_SCOPE.test(scope));
-  return [...new Set([`repository:${repository}:pull`, ...sane.slice(0, SCOPES_MAX)])];
+  return [...new Set([...needed, ...sane.slice(0, SCOPES_MAX)])];
 }
 
-function withScope(demand: Demand, repository: string): Demand {
+function withScopes(demand: Demand, scopes: readonly string[]): Demand {
   if (demand.scheme === 'basic') return demand;
   const bare = demand.scopes.filter((scope) => BARE_SCOPE.test(scope));
-  return { ...demand, scopes: scopesOf(bare.join(' '), repository) };
+  return { ...demand, scopes: scopesOf(bare.join(' '), scopes) };
 }
 
 function sameDemand(one: Demand | undefined, other: Demand): boolean {
