@@ -37,7 +37,7 @@ export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise
       status: () => [],
       [Symbol.asyncDispose]: async () => {},
     },
-    policies: { for: () => ({ access: 'public', tags: [] }) },
+    policies: { for: () => ({ access: 'public', tags: [], push: false }) },
     defaultOrigin: 'docker.io',
     now: Date.now,
     ...changes,

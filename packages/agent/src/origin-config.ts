@@ -48,9 +48,8 @@ const ORIGIN_KEYS = ['url', 'access', 'credential', 'realms', 'tags', 'repositor
 function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
   const origin = fields(value ?? {}, place, ORIGIN_KEYS);
   const tls = fields(origin['tls'] ?? {}, below(place, 'tls'), ['ca']);
-  if (origin['push'] !== undefined && origin['push'] !== false) {
-    place.fault(`${place.path}.push`, 'only false is accepted: push straight to the origin');
-  }
+  const push = origin['push'] ?? false;
+  if (typeof push !== 'boolean') place.fault(`${place.path}.push`, 'must be true or false');
   return {
     name,
     url: text(origin['url'], below(place, 'url'), originUrl) ?? '',
@@ -60,6 +59,7 @@ function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
     rules: {
       access: readAccess(origin['access'], place),
       tags: readTags(origin['tags'], below(place, 'tags')),
+      push: push === true,
       repositories: list(origin['repositories'], below(place, 'repositories'), readRepository),
     },
   };

@@ -80,7 +80,7 @@ function setUp(access: AccessPolicy = 'public') {
   const report = () => {};
   const parts: ImageParts = {
     origins: origin.origins,
-    policies: { for: () => ({ access, tags: [] }) },
+    policies: { for: () => ({ access, tags: [], push: false }) },
     pulls: startPulls({ store, fill: originFill({ report }), report }),
     store,
     catalog: catalog as Catalog,

@@ -159,7 +159,8 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     await using _store = store;
     const take = async (length: number) => {
       const intake = await present(store.intake());
-      for (let at = 0; at < length; at += 70_001) await intake.append(bytes.subarray(at, Math.min(length, at + 70_001)));
+      for (let at = 0; at < length; at += 70_001)
+        await intake.append(bytes.subarray(at, Math.min(length, at + 70_001)));
       expect(intake.bytes).toBe(length);
       return intake;
     };

@@ -61,15 +61,11 @@ function startIntake(
   over: () => void,
 ): { readonly intake: Intake; readonly bytes: () => number } {
   const hash = createHash('sha256');
-  const hashes: Buffer[] = [];
-  const free: Buffer[] = [];
-  let filling: Buffer | undefined;
-  let filled = 0;
-  let written = 0;
-  let writing: Promise<void> = Promise.resolve();
+  const writer = startWriter(file, async (bytes) => {
+    if (!(await space().makeRoom(bytes))) throw new NoRoom();
+  });
   let isOver = false;
 
-  /** Lets go of the file, wherever it is by now. */
   async function end(): Promise<void> {
     if (isOver) return;
     isOver = true;
@@ -79,61 +75,32 @@ function startIntake(
   }
 
   function giveUp(error: unknown): void {
-    if (isOver) return;
-    space().trouble(asError(error));
-    // A disk that hangs would hang here as well.
+    if (!isOver && !(error instanceof NoRoom)) space().trouble(asError(error));
+    // A disk that hangs would hang whoever waited for it here as well.
     void end();
   }
 
-  /** Begins to write what has gathered, once what was begun before is on the disk. */
-  async function flush(): Promise<void> {
-    await withinMs(DISK_WAIT_MS, writing);
-    const full = filling;
-    if (isOver || !full) return;
-    if (!(await space().makeRoom(filled))) return await end();
-    const bytes = full.subarray(0, filled);
-    hashes.push(hashBlocks([bytes]));
-    filling = undefined;
-    filled = 0;
-    writing = writeAll(file, bytes, written).then(() => void free.push(full));
-    // Met at the next flush.
-    writing.catch(() => undefined);
-    written += bytes.length;
-  }
-
   async function prove(digest: Digest): Promise<'sealed' | 'unlike' | 'lost'> {
-    if (isOver || algorithmOf(digest) !== 'sha256') return 'lost';
-    await flush();
-    await withinMs(DISK_WAIT_MS, writing);
-    if (isOver || written === 0) return 'lost';
+    if (isOver || algorithmOf(digest) !== 'sha256' || writer.bytes() === 0) return 'lost';
+    await writer.finish();
     if (digestOf(hash, digest) !== digest) return 'unlike';
     if (sealed.sizeOf(digest) !== undefined) return 'sealed';
     await file.sync();
-    await sealed.adopt(digest, { path, size: written, hashes: Buffer.concat(hashes) });
-    report({ kind: 'sealed', digest, size: written });
+    const size = writer.bytes();
+    await sealed.adopt(digest, { path, size, hashes: writer.hashes() });
+    report({ kind: 'sealed', digest, size });
     return 'sealed';
   }
 
   const intake: Intake = {
     get bytes() {
-      return isOver ? undefined : written + filled;
+      return isOver ? undefined : writer.bytes();
     },
     async append(chunk) {
       if (isOver) return;
-      if (written + filled + chunk.length > BLOB_BYTES_MAX) return await end();
       hash.update(chunk);
-      try {
-        for (let at = 0; at < chunk.length && !isOver; ) {
-          filling ??= free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
-          const part = chunk.subarray(at, at + BUFFER_BYTES - filled);
-          filling.set(part, filled);
-          filled += part.length;
-          at += part.length;
-          if (filled === BUFFER_BYTES) await flush();
-        }
-      } catch (error) {
-        giveUp(error);
-      }
+      await writer.add(chunk).catch(giveUp);
+      if (writer.bytes() > BLOB_BYTES_MAX) await end();
     },
     async seal(digest) {
       try {
@@ -147,7 +114,63 @@ function startIntake(
     },
     [Symbol.asyncDispose]: end,
   };
-  return { intake, bytes: () => written + filled };
+  return { intake, bytes: writer.bytes };
+}
+
+/** The quota or the disk is full, which is no trouble of the disk's. */
+class NoRoom extends Error {}
+
+interface Writer {
+  add(chunk: Uint8Array): Promise<void>;
+  /** Resolves when everything is written. */
+  finish(): Promise<void>;
+  bytes(): number;
+  /** Of the blocks that were written. */
+  hashes(): Buffer;
+}
+
+/** Writes one buffer while the next one fills. */
+function startWriter(file: FileHandle, makeRoom: (bytes: number) => Promise<void>): Writer {
+  const hashes: Buffer[] = [];
+  const free: Buffer[] = [];
+  let filling: Buffer | undefined;
+  let filled = 0;
+  let written = 0;
+  let writing: Promise<void> = Promise.resolve();
+
+  async function flush(): Promise<void> {
+    await withinMs(DISK_WAIT_MS, writing);
+    const full = filling;
+    if (!full) return;
+    await makeRoom(filled);
+    const bytes = full.subarray(0, filled);
+    hashes.push(hashBlocks([bytes]));
+    writing = writeAll(file, bytes, written).then(() => void free.push(full));
+    // Met at the next flush.
+    writing.catch(() => undefined);
+    written += filled;
+    filling = undefined;
+    filled = 0;
+  }
+
+  return {
+    async add(chunk) {
+      for (let at = 0; at < chunk.length; ) {
+        filling ??= free.pop() ?? Buffer.allocUnsafeSlow(BUFFER_BYTES);
+        const part = chunk.subarray(at, at + BUFFER_BYTES - filled);
+        filling.set(part, filled);
+        filled += part.length;
+        at += part.length;
+        if (filled === BUFFER_BYTES) await flush();
+      }
+    },
+    async finish() {
+      await flush();
+      await withinMs(DISK_WAIT_MS, writing);
+    },
+    bytes: () => written + filled,
+    hashes: () => Buffer.concat(hashes),
+  };
 }
 
 async function writeAll(file: FileHandle, bytes: Buffer, position: number): Promise<void> {

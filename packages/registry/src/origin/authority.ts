@@ -97,14 +97,10 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     return remembered && passFor(withScopes(remembered, scopes), caller, undefined, signal);
   }
 
-  function exchange(
-    { scopes: _, ...request }: Question,
-    pass: Pass | undefined,
-    signal: AbortSignal,
-  ): Promise<Answer> {
+  function exchange({ scopes: _, ...request }: Question, pass: Pass | undefined, signal: AbortSignal): Promise<Answer> {
     const headers = pass ? { ...request.headers, authorization: pass.header } : request.headers;
     const send = () => follow(line, { ...request, headers }, signal);
-    // A push is never sent twice: its client knows what was taken, and whether to try again.
+    // A push is never sent twice: its client knows whether to try again.
     return request.push ? send() : retrying(line.origin, send, signal);
   }
 
@@ -120,11 +116,11 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.scopes);
     const challenge = demand && wordsOf(demand, challenges);
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
-    if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
-      throw unauthorized(line.origin, 'refused the credential', challenge);
-    }
     // What was sent of such a body is gone, so it cannot be sent with a better credential.
-    if (isOnce(question.body)) throw unauthorized(line.origin, 'asks for a credential in the midst of an upload', challenge);
+    const isLost = isOnce(question.body);
+    if (isLost || (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand)))) {
+      throw unauthorized(line.origin, isLost ? 'asks for a credential too late' : 'refused the credential', challenge);
+    }
     const next = await passFor(demand, caller, first, signal);
     if (!next) throw unauthorized(line.origin, 'asks for a credential', challenge);
     const second = await exchange(question, next, signal);

@@ -96,7 +96,10 @@ export function startLine(parts: LineParts): Line {
     const either = AbortSignal.any([signal, late.signal]);
     const { body } = request;
     try {
-      const answer = await connections.exchange(isOnce(body) ? { ...request, body: clock.around(body) } : request, either);
+      const answer = await connections.exchange(
+        isOnce(body) ? { ...request, body: clock.around(body) } : request,
+        either,
+      );
       settle(answer.status >= 500 ? 'failed' : 'answered');
       tell(answer.status);
       return answer;

@@ -6,7 +6,7 @@ import { isObject, list, parseObject, text } from './json.ts';
 import type { Answer } from './line.ts';
 import { targetOf } from './redirect.ts';
 import { unavailable } from './refusal.ts';
-import type { Push, Pushed, PushError } from './types.ts';
+import type { Push, PushError, Pushed } from './types.ts';
 
 const ANSWER_BYTES_MAX = 64 * 1024;
 const ERRORS_MAX = 8;

@@ -12,6 +12,7 @@ import { manifestAnswers } from './manifests.ts';
 import { listAnswers } from './passthrough.ts';
 import type { Policies } from './policy.ts';
 import { openPrefetch, type Prefetch } from './prefetch.ts';
+import { openPushes, type Pushes } from './push.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
 import { serve, VISIT_LIMITS, type VisitLimits, type VisitParts } from './visit.ts';
@@ -45,7 +46,7 @@ export interface EndpointParts {
 /** Opens the endpoint on every address, or on none: the first address that cannot be opened is thrown. */
 export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   const prefetch = openPrefetch(parts);
-  const visitParts = wire(parts, prefetch);
+  const { visitParts, pushes } = wire(parts, prefetch);
   const active = new Set<Promise<void>>();
   let isDraining = false;
   const handle = async (incoming: IncomingMessage, response: ServerResponse, path: string) => {
@@ -80,6 +81,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
     await Promise.all([...closing, ...active, prefetch[Symbol.asyncDispose]()]);
+    await pushes[Symbol.asyncDispose]();
     signal.removeEventListener('abort', cut);
   };
   return {
@@ -89,23 +91,26 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   };
 }
 
-function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
+function wire(parts: EndpointParts, prefetch: Prefetch): { readonly visitParts: VisitParts; readonly pushes: Pushes } {
   const { origins, pulls, store, catalog, policies, members, report, now = Date.now } = parts;
   const hearsay = keepHearsay(members, now);
   const access = openAccess({ origins, catalog, policies, hearsay, report, now });
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
+  const limits = { ...VISIT_LIMITS, ...parts.limits };
+  const pushes = openPushes({ origins, store, catalog, policies, shelf, report, now, stallMs: limits.uploadStallMs });
   const router = openRouter({
     answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
+    answerPush: pushes.answer,
     access,
     origins,
     defaultOrigin: parts.defaultOrigin,
     isOwn: ownNames(parts.hosts),
     report,
   });
-  return { router, buffers: bufferPool(), limits: { ...VISIT_LIMITS, ...parts.limits }, report };
+  return { visitParts: { router, buffers: bufferPool(), limits, report }, pushes };
 }
 
 function isListed(listen: readonly Address[], { host, port }: Address): boolean {

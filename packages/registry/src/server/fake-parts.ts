@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, Origins, PassedOn } from '../origin/types.ts';
+import type { Caller, Origins, PassedOn, Pushed } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
+import { pushedTo } from './fake-push.ts';
 import { type OriginRules, policies } from './policy.ts';
 
 export const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
@@ -22,6 +23,10 @@ export interface FakeOrigin {
   /** Leaves the digest out of what it says of a manifest. */
   hidesDigest: boolean;
   list: PassedOn | undefined;
+  /** What has come of uploads, by the path of their address. */
+  readonly uploads: Map<string, Buffer>;
+  /** What it says to every push instead. */
+  refusesPush: Pushed | undefined;
 }
 
 function fakeOrigin(): FakeOrigin {
@@ -33,6 +38,8 @@ function fakeOrigin(): FakeOrigin {
     gate: Promise.resolve(),
     hidesDigest: false,
     list: undefined,
+    uploads: new Map(),
+    refusesPush: undefined,
   };
 }
 
@@ -103,6 +110,13 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
         async referrers(digest, query, signal) {
           await ask(`referrers ${path} ${digest} ${query}`, signal);
           return origin.list;
+        },
+        async push(push, signal) {
+          await ask(
+            `${push.method} ${path} ${push.to instanceof URL ? push.to.pathname + push.to.search : push.to}`,
+            signal,
+          );
+          return await pushedTo(origin, path, push);
         },
       };
     },

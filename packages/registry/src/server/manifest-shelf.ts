@@ -23,6 +23,8 @@ export interface Shelf {
   shared(place: Place, digest: Digest, signal: AbortSignal): Promise<Known | undefined>;
   /** The manifest from the origin, kept for the next time. */
   fetched(place: Place, digest: Digest, signal: AbortSignal): Promise<Known>;
+  /** Keeps a manifest that the origin has just taken into this repository. */
+  keep(repository: string, manifest: Manifest): Promise<void>;
 }
 
 /** A repository and the caller in whose name it is read. */
@@ -73,6 +75,11 @@ export function openShelf(parts: ShelfParts): Shelf {
         fetches(`${caller.kind} ${key}@${digest}`, () => fetchAndKeep(place, digest)),
         signal,
       );
+    },
+    async keep(repository, { digest, mediaType, bytes }) {
+      // What it names is not noted: the origin may have taken it unseen, and each blob was noted as it came.
+      catalog.note(digest, { repository, mediaType, size: bytes.length });
+      await store.put(digest, bytes);
     },
   };
 

@@ -13,6 +13,8 @@ export interface TagRule {
 export interface Policy {
   readonly access: AccessPolicy;
   readonly tags: readonly TagRule[];
+  /** Whether clients may push through this agent. */
+  readonly push: boolean;
 }
 
 export interface Policies {
@@ -23,6 +25,7 @@ export interface Policies {
 export interface OriginRules {
   readonly access?: AccessPolicy | undefined;
   readonly tags?: readonly TagRule[] | undefined;
+  readonly push?: boolean | undefined;
   readonly repositories?: readonly RepositoryRules[] | undefined;
 }
 
@@ -42,8 +45,10 @@ export function policies(rules: Readonly<Record<string, OriginRules>>): Policies
     for({ origin, path }) {
       const own = byOrigin.get(origin);
       const repository = own?.repositories?.find(({ pattern }) => fits(pattern, path));
+      const access = repository?.access ?? own?.access ?? 'public';
       return {
-        access: repository?.access ?? own?.access ?? 'public',
+        access,
+        push: own?.push === true && access !== 'bypass',
         tags: [...(repository?.tags ?? []), ...(own?.tags ?? []), ANY_TAG],
       };
     },

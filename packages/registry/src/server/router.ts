@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, isFailure, type Report, repositoryKey } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import type { Access } from './access.ts';
@@ -8,11 +8,13 @@ import { refusalAnswer, refusalOf } from './errors.ts';
 import { type IsOwn, refusalByHost } from './host.ts';
 import type { AnswerManifest } from './manifests.ts';
 import type { AnswerList } from './passthrough.ts';
+import { type AnswerPush, isPush, type PushTarget } from './push.ts';
+import { pushRefusal } from './push-answer.ts';
 import { parseTarget, type Target } from './request.ts';
 
 /** Finds the answer to a request, and always gives one. */
 export interface Router {
-  route(incoming: IncomingMessage, path: string): Routed;
+  route(incoming: IncomingMessage, response: ServerResponse, path: string): Routed;
 }
 
 /** A request that has been understood, or refused already. */
@@ -29,6 +31,7 @@ export interface RouterParts {
   readonly answerManifest: AnswerManifest;
   readonly answerBlob: AnswerBlob;
   readonly answerList: AnswerList;
+  readonly answerPush: AnswerPush;
   readonly access: Access;
   readonly origins: Origins;
   readonly defaultOrigin: string;
@@ -46,7 +49,7 @@ const PING: Answer = {
 export function openRouter(parts: RouterParts): Router {
   const { origins, defaultOrigin, isOwn } = parts;
   return {
-    route(incoming, path) {
+    route(incoming, response, path) {
       const refusal = refusalByHost(incoming, path, isOwn);
       if (refusal) return settled(refusalAnswer(refusal));
       const names = {
@@ -58,7 +61,10 @@ export function openRouter(parts: RouterParts): Router {
         const target = parseTarget(incoming.method ?? '', path, names);
         return {
           target,
-          find: (signal) => find(parts, target, { incoming, path }, signal),
+          find: (signal) =>
+            isPush(target)
+              ? parts.answerPush(target, { incoming, response, path }, signal)
+              : find(parts, target, { incoming, path }, signal),
           refuse: (error) => refuse(parts, target, error),
         };
       } catch (error) {
@@ -72,8 +78,8 @@ export function openRouter(parts: RouterParts): Router {
 export function labelOf(target: Target | undefined): string {
   if (target === undefined || target.kind === 'ping') return '';
   const key = repositoryKey(target.repository);
-  if (target.kind === 'tags') return key;
-  if (target.kind !== 'manifest') return `${key}@${target.digest}`;
+  if (target.kind === 'tags' || target.kind === 'upload') return key;
+  if (target.kind !== 'manifest' && target.kind !== 'put') return `${key}@${target.digest}`;
   return 'tag' in target.reference ? `${key}:${target.reference.tag}` : `${key}@${target.reference.digest}`;
 }
 
@@ -83,7 +89,7 @@ function settled(answer: Answer): Routed {
 
 async function find(
   { answerManifest, answerBlob, answerList }: RouterParts,
-  target: Target,
+  target: Exclude<Target, PushTarget>,
   { incoming: { headers, method }, path }: { readonly incoming: IncomingMessage; readonly path: string },
   signal: AbortSignal,
 ): Promise<Answer> {
@@ -106,6 +112,7 @@ async function find(
 function refuse({ access, report }: RouterParts, target: Target | undefined, error: unknown): Answer {
   if (!isFailure(error)) report({ kind: 'error', where: 'endpoint', problem: describe(error) });
   if (target === undefined || target.kind === 'ping') return refusalAnswer(refusalOf(error, 'name'));
+  if (isPush(target)) return refusalAnswer(pushRefusal(error));
   const { origin } = target.repository;
   if (isFailure(error, 'origin_unavailable')) {
     report({ kind: 'masked', origin, target: labelOf(target), problem: describe(error) });
