@@ -37,7 +37,7 @@ export type Happening =
   | {
       readonly kind: 'access';
       readonly policy: 'public' | 'proof' | 'node' | 'bypass';
-      readonly decision: 'allow' | 'deny';
+      readonly decision: 'allow' | 'stale' | 'challenge' | 'deny';
       readonly repository: string;
       readonly reason: string;
     }

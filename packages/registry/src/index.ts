@@ -3,6 +3,7 @@ export { type OriginsParts, startOrigins } from './origin/origins.ts';
 export type {
   Caller,
   CredentialSettings,
+  GatedOrigins,
   Manifest,
   ManifestHead,
   OriginRepository,

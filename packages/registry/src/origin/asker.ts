@@ -1,6 +1,6 @@
 import { isFailure } from '@drayage/core';
 import { discard, headerOf } from './answer.ts';
-import { type Authority, pullScope } from './authority.ts';
+import type { Authority } from './authority.ts';
 import type { Answer, Line } from './line.ts';
 import { unavailable } from './refusal.ts';
 import { isNetworkError } from './retry.ts';
@@ -38,7 +38,7 @@ export function askerOf({ line, authority, path, caller }: AskerParts): Asker {
     origin,
     async ask({ what, method = 'GET', headers = {}, bulk = false, allows = [] }, signal) {
       const url = new URL(`/v2/${path}/${what}`, line.url);
-      const answer = await authority.ask({ method, url, headers, bulk, scopes: [pullScope(path)] }, caller, signal);
+      const answer = await authority.ask({ method, url, headers, bulk, repository: path }, caller, signal);
       const isFine = answer.status === 200 || allows.includes(answer.status);
       if (isFine && (headerOf(answer, 'content-encoding') ?? 'identity') === 'identity') return answer;
       await discard(answer);

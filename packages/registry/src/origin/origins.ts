@@ -7,8 +7,9 @@ import { Failure, isOriginName, isRepositoryPath, type Report } from '@drayage/c
 import { type Authority, authorityOf } from './authority.ts';
 import { credentialsOf } from './credentials.ts';
 import { type Line, startLine } from './line.ts';
+import { type Gate, gateOf } from './login.ts';
 import { repositoryOf } from './repository.ts';
-import type { OriginSettings, Origins } from './types.ts';
+import type { GatedOrigins, OriginSettings } from './types.ts';
 
 export interface OriginsParts {
   readonly origins: readonly OriginSettings[];
@@ -30,8 +31,8 @@ export function startOrigins({
   version,
   now = Date.now,
   lookup = systemLookup,
-}: OriginsParts): Origins {
-  const known = new Map<string, { readonly line: Line; readonly authority: Authority }>();
+}: OriginsParts): GatedOrigins {
+  const known = new Map<string, { readonly line: Line; readonly authority: Authority; readonly gate: Gate }>();
   const checked = origins.map((settings) => ({
     settings,
     url: checkedUrl(settings),
@@ -45,17 +46,23 @@ export function startOrigins({
     known.set(settings.name, {
       line,
       authority: authorityOf({ line, credentials, realms: settings.realms, now }),
+      gate: gateOf({ line, realms: settings.realms, now }),
     });
   }
+  const entryOf = (origin: string) => {
+    const entry = known.get(origin);
+    if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+    return entry;
+  };
 
   return {
     has: (name) => known.has(name),
     repository(origin, path, caller) {
-      const entry = known.get(origin);
-      if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+      const entry = entryOf(origin);
       if (!isRepositoryPath(path)) throw new Failure('name_invalid', 'the repository name is malformed');
       return repositoryOf({ ...entry, path, caller }, report);
     },
+    gate: (origin) => entryOf(origin).gate,
     status() {
       return [...known.values()].map(({ line }) => ({
         name: line.origin,

@@ -90,7 +90,7 @@ test('another host that takes the upload is shown no credential, and cannot lead
     else reply(response, 202, '', { location: `${storage.url}/upload` });
   });
   await using lab = startLab(origin);
-  const caller = { kind: 'client', authorization: 'Basic c2VjcmV0' } as const;
+  const caller = { kind: 'client', authorization: 'Basic c2VjcmV0', id: 'them' } as const;
   const repository = lab.repository('team/app', caller);
   const { next } = await repository.push({ method: 'POST', to: 'blobs/uploads/' }, never);
   const to = next as URL;

@@ -1,7 +1,6 @@
 import { type Digest, parseDigest } from '@drayage/core';
 import { headerOf, readWhole } from './answer.ts';
 import { type AskerParts, failureOf } from './asker.ts';
-import { pullScope, pushScope } from './authority.ts';
 import { isObject, list, parseObject, text } from './json.ts';
 import type { Answer } from './line.ts';
 import { targetOf } from './redirect.ts';
@@ -42,12 +41,9 @@ export function pusherOf({ line, authority, path, caller }: AskerParts) {
 
   async function send({ method, to, from, headers = {}, body }: Push, signal: AbortSignal): Promise<Pushed> {
     const url = to instanceof URL ? to : new URL(`/v2/${path}/${to}`, line.url);
-    const scopes = [pushScope(path), ...(from === undefined || from === path ? [] : [pullScope(from)])];
-    const answer = await authority.ask(
-      { method, url, headers, scopes, push: true, ...(body !== undefined && { body }) },
-      caller,
-      signal,
-    );
+    const request = { method, url, headers, push: true, ...(body !== undefined && { body }) };
+    const question = { ...request, repository: path, actions: 'pull,push', reads: from } as const;
+    const answer = await authority.ask(question, caller, signal);
     const bytes = await readWhole(origin, answer, ANSWER_BYTES_MAX);
     const next = answer.status === 202 || answer.status === 204 ? nextOf(origin, answer) : undefined;
     // Another host could else have a credential shown to an address at the origin that it chose.

@@ -1,4 +1,5 @@
 import type { Digest, Remote } from '@drayage/core';
+import type { Gate } from './login.ts';
 
 /** One origin registry, as the operator named it. */
 export interface OriginSettings {
@@ -23,8 +24,13 @@ export type CredentialSettings =
 export type Caller =
   | { readonly kind: 'anonymous' }
   | { readonly kind: 'agent' }
-  /** The Authorization header of a client, meant for this very origin. */
-  | { readonly kind: 'client'; readonly authorization: string };
+  /** The Authorization header of a client, meant for this very origin; `id` tells clients apart without holding a secret. */
+  | { readonly kind: 'client'; readonly authorization: string; readonly id: string };
+
+/** One string per caller, for what is shared among those who ask with the same credential. */
+export function callerKey(caller: Caller): string {
+  return caller.kind === 'client' ? `client ${caller.id}` : caller.kind;
+}
 
 /** What an origin says of a manifest without sending it. */
 export interface ManifestHead {
@@ -104,4 +110,10 @@ export interface Origins extends AsyncDisposable {
   /** Throws `name_unknown` when the origin is not on the list. */
   repository(origin: string, path: string, caller: Caller): OriginRepository;
   status(): readonly OriginStatus[];
+}
+
+/** The same, for whoever asks there on behalf of users. */
+export interface GatedOrigins extends Origins {
+  /** How the origin lets people in. Throws `name_unknown` when the origin is not on the list. */
+  gate(origin: string): Gate;
 }

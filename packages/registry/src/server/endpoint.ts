@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobStore, type Catalog, describe, type Members, type Pulls, type Report } from '@drayage/core';
-import type { Origins } from '../origin/types.ts';
+import type { GatedOrigins } from '../origin/types.ts';
 import { openAccess } from './access.ts';
 import { blobAnswers } from './blobs.ts';
 import { bufferPool } from './buffers.ts';
+import { challengesBy } from './client-challenge.ts';
 import { keepHearsay } from './hearsay.ts';
 import { ownNames } from './host.ts';
 import { type Address, type Listener, openListener } from './listener.ts';
@@ -15,7 +16,9 @@ import { openPrefetch, type Prefetch } from './prefetch.ts';
 import { openPushes, type Pushes } from './push.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
+import { tokenRealm } from './token-realm.ts';
 import { serve, VISIT_LIMITS, type VisitLimits, type VisitParts } from './visit.ts';
+import { makeSecrets } from './wrapped-token.ts';
 
 /** The registry that container runtimes on this host pull from. */
 export interface Endpoint extends AsyncDisposable {
@@ -27,7 +30,7 @@ export interface Endpoint extends AsyncDisposable {
 
 export interface EndpointParts {
   readonly listen: readonly Address[];
-  readonly origins: Origins;
+  readonly origins: GatedOrigins;
   readonly pulls: Pulls;
   readonly store: BlobStore;
   readonly catalog: Catalog;
@@ -94,17 +97,33 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
 function wire(parts: EndpointParts, prefetch: Prefetch): { readonly visitParts: VisitParts; readonly pushes: Pushes } {
   const { origins, pulls, store, catalog, policies, members, report, now = Date.now } = parts;
   const hearsay = keepHearsay(members, now);
-  const access = openAccess({ origins, catalog, policies, hearsay, report, now });
+  const secrets = makeSecrets();
+  const challenges = challengesBy({ origins, policies, defaultOrigin: parts.defaultOrigin });
+  const access = openAccess({ origins, catalog, policies, challenges, hearsay, secrets, report, now });
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
   const limits = { ...VISIT_LIMITS, ...parts.limits };
-  const pushes = openPushes({ origins, store, catalog, policies, shelf, report, now, stallMs: limits.uploadStallMs });
+  const pushes = openPushes({
+    origins,
+    store,
+    catalog,
+    policies,
+    access,
+    shelf,
+    report,
+    now,
+    stallMs: limits.uploadStallMs,
+  });
   const router = openRouter({
     answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
     answerPush: pushes.answer,
+    answerToken: tokenRealm({ origins, policies, secrets, now }),
     access,
+    challenges,
+    secrets,
+    now,
     origins,
     defaultOrigin: parts.defaultOrigin,
     isOwn: ownNames(parts.hosts),

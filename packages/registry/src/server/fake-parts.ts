@@ -1,7 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, Origins, PassedOn, Pushed } from '../origin/types.ts';
+import type { Demand } from '../origin/demand.ts';
+import type { Caller, GatedOrigins, PassedOn, Pushed } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
 import { pushedTo } from './fake-push.ts';
 import { type OriginRules, policies } from './policy.ts';
@@ -23,6 +24,8 @@ export interface FakeOrigin {
   /** Leaves the digest out of what it says of a manifest. */
   hidesDigest: boolean;
   list: PassedOn | undefined;
+  /** How it wants to be shown a credential. */
+  demand: Demand | undefined;
   /** What has come of uploads, by the path of their address. */
   readonly uploads: Map<string, Buffer>;
   /** What it says to every push instead. */
@@ -38,6 +41,7 @@ function fakeOrigin(): FakeOrigin {
     gate: Promise.resolve(),
     hidesDigest: false,
     list: undefined,
+    demand: undefined,
     uploads: new Map(),
     refusesPush: undefined,
   };
@@ -75,7 +79,7 @@ export function addImage(
   return { digest, bytes, config: sha256(config), layer: sha256(layer), layerBytes: layer };
 }
 
-function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
+function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): GatedOrigins {
   return {
     has: (name) => name in origins,
     repository(name, path, caller) {
@@ -120,6 +124,12 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
         },
       };
     },
+    gate: (name) => ({
+      demand: async () => origins[name]?.demand,
+      login: async () => {
+        throw new Failure('unauthorized', 'the fake origin knows nobody');
+      },
+    }),
     status: () => [],
     async [Symbol.asyncDispose]() {},
   };

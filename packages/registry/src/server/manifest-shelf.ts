@@ -10,7 +10,7 @@ import {
   type Report,
 } from '@drayage/core';
 import { type Child, checkManifest } from '../origin/manifest.ts';
-import type { Caller, Manifest, OriginRepository } from '../origin/types.ts';
+import { type Caller, callerKey, type Manifest, type OriginRepository } from '../origin/types.ts';
 import { orAbort, singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
 import { type Known, MANIFEST_WAIT_MS, type Read, readBytes, readHeld } from './manifest-read.ts';
@@ -65,14 +65,14 @@ export function openShelf(parts: ShelfParts): Shelf {
     shared(place, digest, signal) {
       const { key, caller } = place;
       return orAbort(
-        gifts(`${caller.kind} ${key}@${digest}`, () => takeAndKeep(place, digest)),
+        gifts(`${callerKey(caller)} ${key}@${digest}`, () => takeAndKeep(place, digest)),
         signal,
       );
     },
     fetched(place, digest, signal) {
       const { key, caller } = place;
       return orAbort(
-        fetches(`${caller.kind} ${key}@${digest}`, () => fetchAndKeep(place, digest)),
+        fetches(`${callerKey(caller)} ${key}@${digest}`, () => fetchAndKeep(place, digest)),
         signal,
       );
     },

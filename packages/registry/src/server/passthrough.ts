@@ -2,13 +2,14 @@ import { Failure, repositoryKey } from '@drayage/core';
 import type { OriginRepository, Origins, PassedOn } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import type { Answer } from './answer.ts';
+import type { Asked } from './client-credential.ts';
 import { within } from './flight.ts';
 import { pageQuery, type Target } from './request.ts';
 
 /** Passes questions for lists on to the origin: they are never kept. */
 export type AnswerList = (wanted: List, path: string, signal: AbortSignal) => Promise<Answer>;
 
-type List = Extract<Target, { kind: 'tags' | 'referrers' }>;
+type List = Extract<Target, { kind: 'tags' | 'referrers' }> & Asked;
 
 export interface ListParts {
   readonly origins: Origins;
@@ -30,7 +31,7 @@ export function listAnswers({ origins, access }: ListParts): AnswerList {
       missing: 'name_unknown',
       ask: (remote, late) => list(remote, '', late),
     };
-    const caller = await access.admit(repository, question, signal);
+    const caller = await access.admit(wanted, question, signal);
     const remote = origins.repository(repository.origin, repository.path, caller);
     const said = await within(LIST_WAIT_MS, `listing ${wanted.kind} of ${key}`, (late) => list(remote, query, late));
     if (!said) throw new Failure('name_unknown', `${repository.origin} has no list of ${wanted.kind} for ${key}`);

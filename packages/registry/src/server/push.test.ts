@@ -257,11 +257,25 @@ test('a web page cannot push', async () => {
   expect(lab.other.asked).toEqual([]);
 });
 
-test("a client's own credential is the one it pushes with, and goes to that origin only", async () => {
+test("a client's own credential is the one it pushes with, and it is told how to show one", async () => {
   await using lab = await startLab({ 'registry.example.com': { push: true } });
   await call(lab, `POST ${BASE}/blobs/uploads/`, undefined, { authorization: 'Bearer theirs' });
-  await call(lab, `POST ${BASE}/blobs/uploads/`);
-  expect(lab.other.asked).toEqual(['client POST team/app blobs/uploads/', 'anonymous POST team/app blobs/uploads/']);
+  const realm = { url: new URL('https://auth.example.com/token'), isTrusted: true };
+  lab.other.demand = { scheme: 'bearer', realm, service: 'example', scopes: [] };
+  const challenged = await call(lab, `POST ${BASE}/blobs/uploads/`);
+  expect(await codeOf(challenged)).toBe('401 UNAUTHORIZED');
+  expect(challenged.headers.get('www-authenticate')).toBe(
+    `Bearer realm="http://127.0.0.1:${lab.port}/token",service="drayage",scope="repository:registry.example.com/team/app:pull,push"`,
+  );
+  const byNamespace = await call(lab, 'POST /v2/team/app/blobs/uploads/?ns=registry.example.com');
+  expect(byNamespace.headers.get('www-authenticate')).toBe(
+    'Bearer realm="https://auth.example.com/token",service="example",scope="repository:team/app:pull,push"',
+  );
+  await call(lab, `POST ${BASE}/blobs/uploads/`, undefined, { authorization: 'Bearer theirs' });
+  expect(lab.other.asked).toEqual(['anonymous POST team/app blobs/uploads/', 'client POST team/app blobs/uploads/']);
+  lab.other.state = 'private';
+  const refused = await call(lab, `POST ${BASE}/blobs/uploads/`, undefined, { authorization: 'Bearer theirs' });
+  expect([401, 403]).toContain(refused.status);
 });
 
 test('a digest of another algorithm is pushed, and not kept', async () => {

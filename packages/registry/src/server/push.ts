@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type BlobStore, type Catalog, Failure, type Report, type Repository } from '@drayage/core';
+import { type BlobStore, type Catalog, Failure, isFailure, type Report, type Repository } from '@drayage/core';
 import type { Caller, Origins } from '../origin/types.ts';
+import type { Access } from './access.ts';
 import type { Answer } from './answer.ts';
+import type { Asked } from './client-credential.ts';
 import type { Shelf } from './manifest-shelf.ts';
 import type { Policies } from './policy.ts';
 import { openPushBlobs } from './push-blobs.ts';
@@ -19,6 +21,7 @@ interface Exchange {
   readonly incoming: IncomingMessage;
   readonly response: ServerResponse;
   readonly path: string;
+  readonly asked: Asked;
 }
 
 export interface Pushes extends AsyncDisposable {
@@ -30,6 +33,7 @@ export interface PushParts {
   readonly store: BlobStore;
   readonly catalog: Catalog;
   readonly policies: Policies;
+  readonly access: Pick<Access, 'credentialFor' | 'refused'>;
   readonly shelf: Pick<Shelf, 'keep'>;
   readonly report: Report;
   readonly now: () => number;
@@ -37,42 +41,57 @@ export interface PushParts {
   readonly stallMs: number;
 }
 
+const ACTIONS = 'pull,push';
+
 export function isPush(target: Target): target is PushTarget {
   return target.kind === 'upload' || target.kind === 'put';
 }
 
 /** Lets clients push to the origins whose settings allow it. */
 export function openPushes(parts: PushParts): Pushes {
+  const { policies, access } = parts;
   const blobs = openPushBlobs(parts);
   const putManifest = manifestPusher(parts);
+
+  async function answerAs(
+    caller: Caller,
+    target: PushTarget,
+    exchange: Exchange,
+    signal: AbortSignal,
+  ): Promise<Answer> {
+    const { incoming, response, path } = exchange;
+    const { headers } = incoming;
+    const namespace = namespaceOf(path);
+    const query = namespace === undefined ? '' : `?ns=${encodeURIComponent(namespace)}`;
+    const body = bodyOf(incoming, response, parts.stallMs);
+    if (target.kind === 'put') {
+      return await putManifest({ ...target, caller, query, body, mediaType: headers['content-type'] }, signal);
+    }
+    return await blobs.answer({ ...target, caller, query, body, contentRange: headers['content-range'] }, signal);
+  }
+
   return {
-    async answer(target, { incoming, response, path }, signal) {
-      const { headers } = incoming;
-      const caller = callerOf(parts.policies, target.repository, headers.authorization);
-      const namespace = namespaceOf(path);
-      const query = namespace === undefined ? '' : `?ns=${encodeURIComponent(namespace)}`;
-      const body = bodyOf(incoming, response, parts.stallMs);
-      if (target.kind === 'put') {
-        return await putManifest({ ...target, caller, query, body, mediaType: headers['content-type'] }, signal);
+    async answer(target, exchange, signal) {
+      const { asked } = exchange;
+      if (!policies.for(asked.repository).push) throw refusal(policies, asked.repository);
+      const isOwn = policies.for(asked.repository).access === 'node';
+      const caller: Caller = isOwn ? { kind: 'agent' } : await access.credentialFor(asked, ACTIONS, signal);
+      try {
+        return await answerAs(caller, target, exchange, signal);
+      } catch (error) {
+        const isRefused = isFailure(error, 'denied') || isFailure(error, 'unauthorized');
+        // The client may have a better credential; nobody here has a better one than the agent's.
+        if (!isRefused || isOwn) throw error;
+        throw await access.refused(asked, error, ACTIONS, signal);
       }
-      return await blobs.answer({ ...target, caller, query, body, contentRange: headers['content-range'] }, signal);
     },
     [Symbol.asyncDispose]: () => blobs[Symbol.asyncDispose](),
   };
 }
 
-/** In whose name it is pushed. Throws `unsupported` where nobody may push through this agent. */
-function callerOf(policies: Policies, repository: Repository, authorization: string | undefined): Caller {
-  const { access, push } = policies.for(repository);
-  if (!push) {
-    const { origin } = repository;
-    const why = access === 'bypass' ? 'is never done where access is bypass' : 'is off: set `push: true`';
-    const how = access === 'bypass' ? '' : ` for ${origin} under \`origins:\` in the config file`;
-    throw new Failure(
-      'unsupported',
-      `pushing to ${origin} through this agent ${why}${how}, or push to the origin directly`,
-    );
-  }
-  if (access === 'node') return { kind: 'agent' };
-  return authorization === undefined ? { kind: 'anonymous' } : { kind: 'client', authorization };
+function refusal(policies: Policies, repository: Repository): Failure {
+  const { origin } = repository;
+  const isBypass = policies.for(repository).access === 'bypass';
+  const why = isBypass ? 'is never done where access is bypass' : 'is off: set `push: true` for it under `origins:`';
+  return new Failure('unsupported', `pushing to ${origin} through this agent ${why}, or push to the origin directly`);
 }

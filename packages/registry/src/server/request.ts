@@ -12,6 +12,8 @@ import { parseUpload, type UploadTarget } from './push-target.ts';
 /** What a client asks of the registry, understood once. */
 export type Target =
   | { readonly kind: 'ping' }
+  /** A client wants a token. */
+  | { readonly kind: 'token' }
   | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: ManifestReference }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly query: string }
@@ -49,6 +51,7 @@ export function parseTarget(method: string, target: string, names: Names): Targe
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
   if (path.length > PATH_CHARS_MAX) throw new Failure('name_invalid', 'the path is too long');
   if (path.includes('%')) throw new Failure('name_invalid', 'the path must not be percent-encoded');
+  if (path === '/token' && (method === 'GET' || method === 'POST')) return { kind: 'token' };
   const repositoryOf = (name: string) => chooseRepository(name, query.getAll('ns'), names);
   const upload = parseUpload(method, path, query, repositoryOf);
   if (upload) return upload;
@@ -66,6 +69,21 @@ export function parseTarget(method: string, target: string, names: Names): Targe
   const digest = checkedDigest(last);
   if (kind === 'blobs') return { kind: 'blob', repository, digest };
   return { kind: 'referrers', repository, digest, query: pageQuery(query) };
+}
+
+/** The name of the repository as the request spells it, and whether it begins with the origin. */
+export function spellingOf(
+  target: string,
+  { path }: Repository,
+  place?: string,
+): { readonly name: string; readonly isByPath: boolean } {
+  const mark = target.indexOf('?');
+  // A push knows it: `/v2/NAME/blobs`.
+  const pushed = place?.slice('/v2/'.length, place.lastIndexOf('/'));
+  const name = pushed ?? PATH.exec(mark < 0 ? target : target.slice(0, mark))?.[1] ?? '';
+  // What was left out of the spelling, `library/` of Docker Hub, is shorter than any name of an origin that has it.
+  const isByPath = namespaceOf(target) === undefined && name.length > path.length;
+  return { name, isByPath };
 }
 
 /** The value of `ns`, to be echoed. Undefined when there is none or it is no name. */
@@ -90,7 +108,7 @@ export function pageQuery(query: URLSearchParams): string {
 }
 
 /** The origin is what `ns` says, else what the first component of the path spells, else the default. */
-function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
+export function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
   const [namespace, ...more] = namespaces;
   if (more.length > 0) throw new Failure('name_invalid', 'the query names more than one ns');
   const slash = name.indexOf('/');

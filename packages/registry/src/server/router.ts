@@ -1,16 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, isFailure, type Report, repositoryKey } from '@drayage/core';
+import { describe, isFailure, type Report, type Repository, repositoryKey } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import type { Access } from './access.ts';
 import type { Answer } from './answer.ts';
 import type { AnswerBlob } from './blobs.ts';
-import { refusalAnswer, refusalOf } from './errors.ts';
+import type { Challenges } from './client-challenge.ts';
+import { type Asked, hasAnswered, type Visitor } from './client-credential.ts';
+import { demandedBy, refusalAnswer, refusalOf } from './errors.ts';
 import { type IsOwn, refusalByHost } from './host.ts';
 import type { AnswerManifest } from './manifests.ts';
 import type { AnswerList } from './passthrough.ts';
-import { type AnswerPush, isPush, type PushTarget } from './push.ts';
+import { type AnswerPush, isPush } from './push.ts';
 import { pushRefusal } from './push-answer.ts';
-import { parseTarget, type Target } from './request.ts';
+import { type Names, parseTarget, spellingOf, type Target } from './request.ts';
+import type { AnswerToken } from './token-realm.ts';
+import type { Secrets } from './wrapped-token.ts';
 
 /** Finds the answer to a request, and always gives one. */
 export interface Router {
@@ -32,7 +36,11 @@ export interface RouterParts {
   readonly answerBlob: AnswerBlob;
   readonly answerList: AnswerList;
   readonly answerPush: AnswerPush;
+  readonly answerToken: AnswerToken;
   readonly access: Access;
+  readonly challenges: Challenges;
+  readonly secrets: Secrets;
+  readonly now: () => number;
   readonly origins: Origins;
   readonly defaultOrigin: string;
   readonly isOwn: IsOwn;
@@ -61,10 +69,7 @@ export function openRouter(parts: RouterParts): Router {
         const target = parseTarget(incoming.method ?? '', path, names);
         return {
           target,
-          find: (signal) =>
-            isPush(target)
-              ? parts.answerPush(target, { incoming, response, path }, signal)
-              : find(parts, target, { incoming, path }, signal),
+          find: (signal) => findOrRefuse(parts, target, { incoming, response, path, names }, signal),
           refuse: (error) => refuse(parts, target, error),
         };
       } catch (error) {
@@ -76,7 +81,7 @@ export function openRouter(parts: RouterParts): Router {
 
 /** What was asked for, as people write it. */
 export function labelOf(target: Target | undefined): string {
-  if (target === undefined || target.kind === 'ping') return '';
+  if (!target || !('repository' in target)) return '';
   const key = repositoryKey(target.repository);
   if (target.kind === 'tags' || target.kind === 'upload') return key;
   if (target.kind !== 'manifest' && target.kind !== 'put') return `${key}@${target.digest}`;
@@ -87,37 +92,88 @@ function settled(answer: Answer): Routed {
   return { target: undefined, find: () => Promise.resolve(answer), refuse: () => answer };
 }
 
-async function find(
-  { answerManifest, answerBlob, answerList }: RouterParts,
-  target: Exclude<Target, PushTarget>,
-  { incoming: { headers, method }, path }: { readonly incoming: IncomingMessage; readonly path: string },
+interface Arrival {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly names: Names;
+}
+
+/** A client whom the origin refuses after all may have a better credential: it is told how to show it. */
+async function findOrRefuse(
+  parts: RouterParts,
+  target: Target,
+  arrival: Arrival,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const headOnly = method === 'HEAD';
-  switch (target.kind) {
-    case 'ping':
-      return PING;
-    case 'manifest':
-      return answerManifest({ ...target, accept: headers.accept, headOnly }, signal);
-    case 'blob': {
-      const ifRange = headers['if-range'];
-      return answerBlob({ ...target, range: headers.range, ifRange: ifRange?.toString(), headOnly }, signal);
-    }
-    case 'tags':
-    case 'referrers':
-      return answerList(target, path, signal);
+  try {
+    return await find(parts, target, arrival, signal);
+  } catch (error) {
+    // A push sees to that itself: its credential may be the agent's.
+    const isRefused = isFailure(error, 'denied') || isFailure(error, 'unauthorized');
+    if (!isRefused || demandedBy(error) !== undefined || !('repository' in target) || isPush(target)) throw error;
+    throw await parts.access.refused(askedBy(target, arrival), error, 'pull', signal);
   }
 }
 
-function refuse({ access, report }: RouterParts, target: Target | undefined, error: unknown): Answer {
+async function find(parts: RouterParts, target: Target, arrival: Arrival, signal: AbortSignal): Promise<Answer> {
+  const { answerManifest, answerBlob, answerList, answerToken } = parts;
+  const { incoming, path, names } = arrival;
+  const { headers, method } = incoming;
+  const headOnly = method === 'HEAD';
+  switch (target.kind) {
+    case 'ping':
+      return ping(parts, arrival, signal);
+    case 'token':
+      return answerToken(incoming, path, names);
+    case 'manifest':
+      return answerManifest({ ...target, ...askedBy(target, arrival), accept: headers.accept, headOnly }, signal);
+    case 'blob': {
+      const ifRange = headers['if-range']?.toString();
+      const asked = askedBy(target, arrival);
+      return answerBlob({ ...target, ...asked, range: headers.range, ifRange, headOnly }, signal);
+    }
+    case 'upload':
+    case 'put':
+      return parts.answerPush(target, { ...arrival, asked: askedBy(target, arrival) }, signal);
+    case 'tags':
+    case 'referrers':
+      return answerList({ ...target, ...askedBy(target, arrival) }, path, signal);
+  }
+}
+
+async function ping({ challenges, secrets, now }: RouterParts, arrival: Arrival, signal: AbortSignal): Promise<Answer> {
+  const visitor = visitorOf(arrival.incoming);
+  if (hasAnswered(visitor.authorization, { secrets, now })) return PING;
+  // An origin that does not say how it asks must not keep clients from what needs no credential.
+  const refusal = await challenges.forPing(visitor, signal).catch((error: unknown) => {
+    if (!isFailure(error)) throw error;
+    return undefined;
+  });
+  return refusal ? refusalAnswer(refusalOf(refusal, 'name')) : PING;
+}
+
+/** The repository as the request asks for it, with what it shows of the client. */
+function askedBy(
+  { repository, place }: { readonly repository: Repository; readonly place?: string },
+  { incoming, path }: Arrival,
+): Asked {
+  return { repository, visitor: { ...visitorOf(incoming), ...spellingOf(path, repository, place) } };
+}
+
+function visitorOf({ headers }: IncomingMessage): Visitor {
+  const { authorization, host = '' } = headers;
+  return { authorization, host, userAgent: headers['user-agent'] ?? '', name: '', isByPath: false };
+}
+
+function refuse({ report }: RouterParts, target: Target | undefined, error: unknown): Answer {
   if (!isFailure(error)) report({ kind: 'error', where: 'endpoint', problem: describe(error) });
-  if (target === undefined || target.kind === 'ping') return refusalAnswer(refusalOf(error, 'name'));
+  if (!target || !('repository' in target)) return refusalAnswer(refusalOf(error, 'name'));
   if (isPush(target)) return refusalAnswer(pushRefusal(error));
   const { origin } = target.repository;
   if (isFailure(error, 'origin_unavailable')) {
     report({ kind: 'masked', origin, target: labelOf(target), problem: describe(error) });
   }
-  if (isFailure(error, 'denied') || isFailure(error, 'unauthorized')) access.refused(target.repository);
   const subject = target.kind === 'blob' || target.kind === 'manifest' ? target.kind : 'name';
   return refusalAnswer(refusalOf(error, subject));
 }

@@ -166,6 +166,7 @@ function happeningOf(visit: Visit, target: Target | undefined): Happening {
 }
 
 function whatOf(method: string, target: Target | undefined): 'manifest' | 'blob' | 'tag' | 'upload' | 'other' {
+  if (target?.kind === 'token') return 'other';
   if ((method !== 'GET' && method !== 'HEAD') || target?.kind === 'upload') return 'upload';
   if (target?.kind === 'manifest') return 'tag' in target.reference ? 'tag' : 'manifest';
   return target?.kind === 'blob' ? 'blob' : 'other';
