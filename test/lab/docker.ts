@@ -11,6 +11,8 @@ const SOCKET_WAIT_MS = 30_000;
 const WIPE_WAIT_MS = 20_000;
 
 export interface Docker extends Client {
+  /** What leads the docker command line to this daemon. */
+  readonly env: Readonly<Record<string, string>>;
   /** Runs the docker command line against this daemon. */
   docker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
   /** The same, and throws when it fails. */
@@ -53,6 +55,7 @@ export async function startDocker(
   const mustDocker: Docker['mustDocker'] = (args, more = {}) => must(DOCKER, args, { env: { ...env, ...more } });
   return {
     name: 'dockerd',
+    env,
     docker,
     mustDocker,
     pull: async (reference) => void (await mustDocker(['pull', '-q', reference])),

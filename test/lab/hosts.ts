@@ -16,6 +16,8 @@ export interface HostsOptions {
   readonly hostMbit?: number;
   /** Of what the origin may send, in Mbit/s. */
   readonly originMbit?: number;
+  /** What every agent is told besides, in front of an origin at this address. */
+  readonly agentOptions?: (originUrl: string) => readonly string[];
 }
 
 /** Several hosts, each with an agent on its own loopback, and one origin. */
@@ -65,7 +67,8 @@ const MEMBERS_ENOUGH = 6;
 const JOIN_WAIT_MS = 60_000;
 
 /** Starts the network, the origin, and every host with its agent. */
-export async function startHosts({ folder, hosts: count, hostMbit, originMbit }: HostsOptions): Promise<Hosts> {
+export async function startHosts(options: HostsOptions): Promise<Hosts> {
+  const { folder, hosts: count, hostMbit, originMbit, agentOptions = () => [] } = options;
   await using stack = new AsyncDisposableStack();
   const memory = join(folder, 'memory');
   mkdirSync(memory, { recursive: true });
@@ -94,8 +97,9 @@ export async function startHosts({ folder, hosts: count, hostMbit, originMbit }:
   const hosts: Host[] = [];
   for (let number = 0; number < count; number++) hosts.push(await add());
   const left = [...hosts];
+  const more = agentOptions(origin.url);
   const work = async () => {
-    for (let host = left.shift(); host; host = left.shift()) await host.start();
+    for (let host = left.shift(); host; host = left.shift()) await host.start({ more });
   };
   await Promise.all(Array.from({ length: STARTS_AT_ONCE }, work));
   await untilJoined(hosts);

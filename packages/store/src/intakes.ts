@@ -74,8 +74,9 @@ function startIntake(
     await rm(path, { force: true }).catch(() => undefined);
   }
 
-  function giveUp(error: unknown): void {
-    if (!isOver && !(error instanceof NoRoom)) space().trouble(asError(error));
+  async function giveUp(error: unknown): Promise<void> {
+    if (error instanceof NoRoom) return await end();
+    if (!isOver) space().trouble(asError(error));
     // A disk that hangs would hang whoever waited for it here as well.
     void end();
   }
@@ -104,12 +105,12 @@ function startIntake(
     },
     async seal(digest) {
       try {
-        return await prove(digest);
-      } catch (error) {
-        giveUp(error);
-        return 'lost';
-      } finally {
+        const outcome = await prove(digest);
         await end();
+        return outcome;
+      } catch (error) {
+        await giveUp(error);
+        return 'lost';
       }
     },
     [Symbol.asyncDispose]: end,
