@@ -1,13 +1,13 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { peakResidentBytesOf } from '../lab/agent.ts';
 import { type Docker, startDocker } from '../lab/docker.ts';
 import { type Host, type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { type Podman, podmanOn } from '../lab/podman.ts';
-import { must, until } from '../lab/process.ts';
+import { must, tail, until } from '../lab/process.ts';
 import { noise, tar } from '../lab/tar.ts';
 import type { Figures, Proof } from './proof.ts';
 import { inMib, judge, round } from './swarm-run.ts';
@@ -40,8 +40,10 @@ export const push: Proof = {
     const slowly = pushSlowly(slow, podman, bytes);
     // Whatever happens meanwhile is told first.
     slowly.catch(() => undefined);
-    const scenes = await pushAll({ lab, builder, docker, bytes, brokenBytes: (isShort ? 24 : 64) * MIB });
+    const stage = { builder, docker, bytes, brokenBytes: (isShort ? 24 : 64) * MIB };
+    const scenes = await pushAll(stage);
     const slowSeconds = await slowly;
+    await pushThroughReset(stage, lab);
     const names = ['mounted', 'app', 'address', 'killed', 'restarted', 'reset', 'slow'];
     const pulled = await pullAll(lab, puller, names);
     const peaks = [...scenes.peaks, ...[builder, slow, puller].map(({ agent }) => peakResidentBytesOf(agent.pid()))];
@@ -74,7 +76,6 @@ function configFile(folder: string, url: string): string {
 }
 
 interface Stage {
-  readonly lab: Hosts;
   readonly builder: Host;
   readonly docker: Docker;
   readonly bytes: number;
@@ -92,7 +93,7 @@ interface Scenes {
 
 /** Everything dockerd pushes, one after the other. */
 async function pushAll(stage: Stage): Promise<Scenes> {
-  const { lab, builder, docker, bytes, brokenBytes } = stage;
+  const { builder, docker, bytes, brokenBytes } = stage;
   const app = await imported(stage, 'localhost', 'app', bytes);
   const from = performance.now();
   const freshBytes = await pushed(stage, app);
@@ -115,11 +116,6 @@ async function pushAll(stage: Stage): Promise<Scenes> {
     await builder.agent.restart();
   });
 
-  const reset = await imported(stage, 'localhost', 'reset', brokenBytes);
-  await inTheMiddle(stage, reset, async () => {
-    await lab.origin.stop();
-    await lab.origin.startAgain();
-  });
   const figures = {
     freshMiB: inMib(freshBytes),
     freshMBPerSecond: Math.round(freshBytes / 1e6 / freshSeconds),
@@ -127,6 +123,15 @@ async function pushAll(stage: Stage): Promise<Scenes> {
     mountedKiB: round(mountedBytes / 1024, 1),
   };
   return { figures, againBytes, mountedBytes, peaks };
+}
+
+/** The origin breaks every connection in the middle of a push. */
+async function pushThroughReset(stage: Stage, { origin }: Hosts): Promise<void> {
+  const reset = await imported(stage, 'localhost', 'reset', stage.brokenBytes);
+  await inTheMiddle(stage, reset, async () => {
+    await origin.stop();
+    await origin.startAgain();
+  });
 }
 
 function referenceOf(host: string, name: string): string {
@@ -162,10 +167,12 @@ async function inTheMiddle(
 ): Promise<void> {
   await builder.port.limit((brokenBytes * 8) / 1e6 / MIDDLE_SECONDS);
   const before = (await builder.port.sent()).payloadBytes;
-  const client = spawn('docker', ['push', '-q', reference], {
+  const log = openSync(join(builder.folder, 'push.log'), 'w');
+  const client = spawn('docker', ['push', reference], {
     env: { ...process.env, ...docker.env },
-    stdio: 'ignore',
+    stdio: ['ignore', log, log],
   });
+  closeSync(log);
   const ended = once(client, 'exit');
   let isKilled = false;
   try {
@@ -176,7 +183,8 @@ async function inTheMiddle(
     });
     await builder.port.limit();
     const [code] = await ended;
-    if (!isKilled && code !== 0) throw new Error(`docker push ${reference} ended with ${code}`);
+    const said = tail(join(builder.folder, 'push.log'));
+    if (!isKilled && code !== 0) throw new Error(`docker push ${reference} ended with ${code}: ${said}`);
   } finally {
     client.kill('SIGKILL');
   }
@@ -212,7 +220,9 @@ async function pullAll({ origin }: Hosts, puller: Host, names: readonly string[]
     const report = await errands.pull(order, PUSH_BOUND_MS);
     soundBytes += report.soundBytes;
     problems.push(...report.problems.map((problem) => `${address} ${name} ${problem}`));
-    blobs += origin.pullsOf(`team/${name}`);
+    const asked = origin.pullsOf(`team/${name}`);
+    blobs += asked;
+    if (asked > 0) problems.push(`${name}: the origin was asked for ${asked} parts of blobs`);
   }
   const sent = (await origin.sent()).payloadBytes - before;
   const figures = { pulledMiB: inMib(soundBytes), originBlobGets: blobs, originKiB: round(sent / 1024, 1) };

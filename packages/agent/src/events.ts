@@ -59,7 +59,7 @@ const BLOBS: Pick<Handlers, 'fill' | 'prefetch' | 'pushed' | 'sealed' | 'evicted
     tell('debug', `prefetch ${outcome}`, { digest: shortOf(digest), problem });
   },
   pushed: ({ origin, digest, bytes, isKept }, { pushedBytes }, tell) => {
-    pushedBytes.inc({ origin }, bytes);
+    pushedBytes.inc({ origin, kept: String(isKept) }, bytes);
     tell('debug', isKept ? 'pushed and kept' : 'pushed', { digest: shortOf(digest), origin, bytes });
   },
   sealed: ({ digest, size }, _metrics, tell) => tell('debug', 'sealed', { digest, size }),
