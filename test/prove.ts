@@ -4,6 +4,7 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { access } from './prove/access.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
@@ -23,6 +24,7 @@ import { syscalls } from './prove/syscalls.ts';
 
 /** What runs when no name is given, and for every change in its short form. */
 const USUAL: readonly Proof[] = [
+  access,
   kill9,
   syscalls,
   diskFull,

@@ -14,6 +14,7 @@ import { containerdScenarios } from './system/containerd.ts';
 import { dockerScenarios } from './system/docker.ts';
 import { headerScenarios } from './system/headers.ts';
 import { podmanScenarios } from './system/podman.ts';
+import { privateScenarios } from './system/private.ts';
 import { roadScenarios } from './system/road.ts';
 import type { Scenario, Stage } from './system/scenario.ts';
 
@@ -25,6 +26,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...containerdScenarios,
   ...podmanScenarios,
   ...roadScenarios,
+  ...privateScenarios,
   ...clientScenarios,
 ];
 

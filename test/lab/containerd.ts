@@ -17,6 +17,8 @@ interface HostsFile {
 export interface Containerd extends AsyncDisposable {
   readonly ctr: Client;
   readonly cri: Client;
+  /** The same two with a credential, written `name:password`. */
+  as(login: string): Pick<Containerd, 'ctr' | 'cri'>;
   /** Replaces the mirror settings of all registries by these: a folder name such as docker.io or _default for each. */
   mirrors(files: Readonly<Record<string, HostsFile>>): void;
 }
@@ -54,11 +56,16 @@ export async function startContainerd(
     log: path('containerd.log'),
     ready: async () => (await ctr(['version'])) !== '',
   });
-  const pull = async (reference: string) =>
-    void (await ctr(['images', 'pull', '--hosts-dir', hosts, '--platform', 'linux/amd64', reference]));
+  const clientsOf = (login?: string): Pick<Containerd, 'ctr' | 'cri'> => {
+    const user = login === undefined ? [] : ['-u', login];
+    const pull = async (reference: string) =>
+      void (await ctr(['images', 'pull', '--hosts-dir', hosts, '--platform', 'linux/amd64', ...user, reference]));
+    const pullByCri = async (reference: string) => void (await callCri(socket, 'PullImage', reference, login));
+    return { ctr: clientOf('ctr', 'default', ctr, pull), cri: clientOf('cri', 'k8s.io', ctr, pullByCri) };
+  };
   return {
-    ctr: clientOf('ctr', 'default', ctr, pull),
-    cri: clientOf('cri', 'k8s.io', ctr, async (reference) => void (await callCri(socket, 'PullImage', reference))),
+    ...clientsOf(),
+    as: clientsOf,
     mirrors,
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };

@@ -17,6 +17,8 @@ export interface Docker extends Client {
   docker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
   /** The same, and throws when it fails. */
   mustDocker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
+  /** The command line with its environment, for what it does by itself and must do where the daemon is. */
+  commandLine(args: readonly string[]): { command: string; args: readonly string[]; env: Record<string, string> };
 }
 
 /**
@@ -58,6 +60,7 @@ export async function startDocker(
     env,
     docker,
     mustDocker,
+    commandLine: (args) => ({ command: DOCKER, args, env }),
     pull: async (reference) => void (await mustDocker(['pull', '-q', reference])),
     configDigest: (reference) => mustDocker(['image', 'inspect', '--format', '{{.Id}}', reference]),
     run: (reference) => mustDocker(['run', '--rm', '--network', 'none', reference]),

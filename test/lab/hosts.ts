@@ -16,8 +16,8 @@ export interface HostsOptions {
   readonly hostMbit?: number;
   /** Of what the origin may send, in Mbit/s. */
   readonly originMbit?: number;
-  /** What every agent is told besides, in front of an origin at this address. */
-  readonly agentOptions?: (originUrl: string) => readonly string[];
+  /** Further options of every agent. */
+  readonly more?: readonly string[];
 }
 
 /** Several hosts, each with an agent on its own loopback, and one origin. */
@@ -45,7 +45,8 @@ export interface Host {
   pull(image: HostImage, from?: PullFrom): Promise<PullReport>;
 }
 
-interface StartOptions extends Pick<AgentOptions, 'command' | 'more' | 'env'> {
+interface StartOptions extends Pick<AgentOptions, 'command' | 'env'> {
+  readonly more?: readonly string[] | undefined;
   /** In the place of what makes it a member of the lab's swarm. */
   readonly swarm?: readonly string[];
 }
@@ -67,8 +68,7 @@ const MEMBERS_ENOUGH = 6;
 const JOIN_WAIT_MS = 60_000;
 
 /** Starts the network, the origin, and every host with its agent. */
-export async function startHosts(options: HostsOptions): Promise<Hosts> {
-  const { folder, hosts: count, hostMbit, originMbit, agentOptions = () => [] } = options;
+export async function startHosts({ folder, hosts: count, hostMbit, originMbit, more }: HostsOptions): Promise<Hosts> {
   await using stack = new AsyncDisposableStack();
   const memory = join(folder, 'memory');
   mkdirSync(memory, { recursive: true });
@@ -97,7 +97,6 @@ export async function startHosts(options: HostsOptions): Promise<Hosts> {
   const hosts: Host[] = [];
   for (let number = 0; number < count; number++) hosts.push(await add());
   const left = [...hosts];
-  const more = agentOptions(origin.url);
   const work = async () => {
     for (let host = left.shift(); host; host = left.shift()) await host.start({ more });
   };

@@ -37,7 +37,7 @@ export interface Traffic {
 }
 
 /** Where the tests themselves sit. */
-const TEST_ADDRESS = '10.98.0.1';
+export const TEST_ADDRESS = '10.98.0.1';
 
 const BRIDGE = 'lab0';
 /** Where cut-off hosts go. */

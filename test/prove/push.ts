@@ -32,8 +32,7 @@ export const push: Proof = {
   needs: ['docker-registry', 'dockerd', 'docker', 'podman', 'ip'],
   run: async (folder, isShort) => {
     const bytes = (isShort ? 24 : 200) * MIB;
-    const agentOptions = (url: string) => ['--config', configFile(folder, url)];
-    await using lab = await startHosts({ folder, hosts: 3, agentOptions });
+    await using lab = await startHosts({ folder, hosts: 3, more: ['--config', configFile(folder)] });
     const [builder, slow, puller] = lab.hosts as [Host, Host, Host];
     await using docker = await startDocker(join(builder.folder, 'docker'), NO_AUTHORITIES, builder.port.inside);
     const podman = podmanOn(slow.port.inside, join(slow.folder, 'podman'), NO_AUTHORITIES);
@@ -68,10 +67,10 @@ export const push: Proof = {
   },
 };
 
-function configFile(folder: string, url: string): string {
+function configFile(folder: string): string {
   const file = join(folder, 'push.yaml');
   mkdirSync(folder, { recursive: true });
-  writeFileSync(file, JSON.stringify({ origins: { [ORIGIN]: { url, access: 'node', push: true } } }));
+  writeFileSync(file, JSON.stringify({ origins: { [ORIGIN]: { access: 'node', push: true } } }));
   return file;
 }
 

@@ -18,6 +18,8 @@ export {
   type OriginRules,
   type Policies,
   type Policy,
+  PROOF_MAX,
+  type ProofRule,
   policies,
   type RepositoryRules,
   type TagRule,

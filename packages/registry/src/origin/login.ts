@@ -16,7 +16,7 @@ const demandFreshMs = 3_600_000;
 const noDemandFreshMs = 60_000;
 
 /** A user's way into an origin. */
-export interface Login {
+interface Login {
   /** What to show the origin. */
   readonly authorization: string;
   /** Undefined when only the origin knows. */
@@ -52,7 +52,10 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
   async function ask(): Promise<Kept> {
     const answer = await exchange(line, undefined, AbortSignal.timeout(5_000));
     if (answer.status !== 401) {
-      if (answer.status < 400) return { demand: undefined, until: now() + noDemandFreshMs };
+      // Who has asked for a credential once does not stop by answering something else, such as a page about its repair.
+      if (answer.status < 400 && isRegistry(answer) && !kept?.demand) {
+        return { demand: undefined, until: now() + noDemandFreshMs };
+      }
       throw unavailable(origin, `does not say how to show a credential: it answered ${answer.status}`);
     }
     const challenges = parseChallenges(answer.headers['www-authenticate']);
@@ -117,6 +120,11 @@ export function gateOf({ line, realms, now }: GateParts): Gate {
         throw failureOf(origin, error, signal);
       }),
   };
+}
+
+function isRegistry(answer: Answer): boolean {
+  const { 'docker-distribution-api-version': version, 'content-type': type } = answer.headers;
+  return version === 'registry/2.0' || (typeof type === 'string' && type.startsWith('application/json'));
 }
 
 async function exchange(line: Line, authorization: string | undefined, signal: AbortSignal): Promise<Answer> {

@@ -1,5 +1,5 @@
 import { BLOB_BYTES_MAX, type Digest, Failure, type Report } from '@drayage/core';
-import { contentLength, discard } from './answer.ts';
+import { contentLength, discard, headerOf } from './answer.ts';
 import { type AskerParts, askerOf, failureOf } from './asker.ts';
 import { bytesOf } from './blob-read.ts';
 import { manifestFetchOf } from './manifest-fetch.ts';
@@ -32,6 +32,8 @@ export function repositoryOf(parts: AskerParts, report: Report): OriginRepositor
     const answer = await asker.ask({ what: `blobs/${digest}`, method: 'HEAD' }, signal);
     if (!answer) return undefined;
     await discard(answer);
+    if (/^text\/html\b/i.test(headerOf(answer, 'content-type') ?? ''))
+      throw unavailable(origin, 'sends a page in place of a blob');
     const size = contentLength(answer);
     if (size === undefined) throw unavailable(origin, `does not say how large ${digest} is`);
     if (size > BLOB_BYTES_MAX) throw unavailable(origin, `says that ${digest} has ${size} bytes, which is too large`);

@@ -6,7 +6,7 @@ import { demanding } from './errors.ts';
 import type { Policies } from './policy.ts';
 
 /** What the token realm calls itself to clients that write the origin into the path. */
-export const OWN_SERVICE = 'drayage';
+const OWN_SERVICE = 'drayage';
 
 /** Tells clients how to show a credential: to the origin's own token service, or to ours where they would not find it. */
 export interface Challenges {

@@ -103,17 +103,8 @@ function wire(parts: EndpointParts, prefetch: Prefetch): { readonly visitParts: 
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
   const limits = { ...VISIT_LIMITS, ...parts.limits };
-  const pushes = openPushes({
-    origins,
-    store,
-    catalog,
-    policies,
-    access,
-    shelf,
-    report,
-    now,
-    stallMs: limits.uploadStallMs,
-  });
+  const pushParts = { origins, store, catalog, policies, access, report, now };
+  const pushes = openPushes({ ...pushParts, stallMs: limits.uploadStallMs });
   const router = openRouter({
     answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),

@@ -10,12 +10,16 @@ import { type OriginRules, policies } from './policy.ts';
 export const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** An origin for tests, and how it misbehaves. */
-export interface FakeOrigin {
+/** What an origin for tests holds. */
+export interface ImageShelves {
   /** By `repository tag` or `repository digest`. */
   readonly manifests: Map<string, { mediaType: string; bytes: Buffer }>;
   /** By `repository digest`. */
   readonly blobs: Map<string, Buffer>;
+}
+
+/** An origin for tests, and how it misbehaves. */
+export interface FakeOrigin extends ImageShelves {
   /** Each question, as `caller verb repository what`. */
   readonly asked: string[];
   state: 'up' | 'down' | 'silent' | 'private';
@@ -57,7 +61,7 @@ export interface AddedImage {
 
 /** Puts an image with one layer and one config into an origin. */
 export function addImage(
-  origin: FakeOrigin,
+  origin: ImageShelves,
   repository: string,
   tag: string,
   layer: Buffer = Buffer.from(`layer of ${tag}`),

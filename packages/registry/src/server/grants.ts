@@ -33,7 +33,7 @@ interface Grant {
 
 /** The credential is over or unknown to the origin; or it is good, but not for this repository. */
 export type Refusal = 'invalid' | 'insufficient';
-export type Verdict = 'granted' | 'missing' | Refusal;
+type Verdict = 'granted' | 'missing' | Refusal;
 
 export interface GrantsParts {
   readonly origins: Origins;

@@ -23,8 +23,6 @@ export interface Shelf {
   shared(place: Place, digest: Digest, signal: AbortSignal): Promise<Known | undefined>;
   /** The manifest from the origin, kept for the next time. */
   fetched(place: Place, digest: Digest, signal: AbortSignal): Promise<Known>;
-  /** Keeps a manifest that the origin has just taken into this repository. */
-  keep(repository: string, manifest: Manifest): Promise<void>;
 }
 
 /** A repository and the caller in whose name it is read. */
@@ -76,11 +74,6 @@ export function openShelf(parts: ShelfParts): Shelf {
         signal,
       );
     },
-    async keep(repository, { digest, mediaType, bytes }) {
-      // What it names is not noted: the origin may have taken it unseen, and each blob was noted as it came.
-      catalog.note(digest, { repository, mediaType, size: bytes.length });
-      await store.put(digest, bytes);
-    },
   };
 
   async function takeAndKeep(place: Place, digest: Digest): Promise<Read | undefined> {
@@ -112,9 +105,16 @@ export function openShelf(parts: ShelfParts): Shelf {
     if (catalog.belongs(digest, repository)) {
       catalog.note(digest, { repository, mediaType, size });
       for (const child of children) {
+        // An origin takes any digest there without holding it: to name it is no right to read it.
+        if (child.isForeign) continue;
         catalog.note(child.digest, { repository, mediaType: child.mediaType, size: child.size });
       }
-    } else hearsay.extend(repository, children);
+    } else {
+      hearsay.extend(
+        repository,
+        children.filter(({ isForeign }) => !isForeign),
+      );
+    }
     // The first that an image names is its config.
     if (kind === 'image') saw(repository, digest, children.slice(1));
   }

@@ -111,6 +111,8 @@ function questionFor(reference: ManifestReference, repository: string, catalog: 
     missing: 'manifest_unknown',
     async ask(remote, signal) {
       const said = await remote.headManifest(text, signal);
+      // An answer that is about no manifest, a 405 or a page for people, says nothing of who may read one.
+      if (said && said.mediaType === undefined) return remote.getManifest(text, undefined, signal);
       // Whoever finds it elsewhere need not ask again whether it belongs here.
       if (said && digest) catalog.note(digest, { repository, mediaType: said.mediaType, size: said.size });
       return said;

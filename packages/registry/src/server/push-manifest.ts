@@ -1,8 +1,7 @@
-import { type Catalog, Failure, matches, type Repository, repositoryKey, sha256 } from '@drayage/core';
+import { type BlobStore, type Catalog, Failure, matches, type Repository, repositoryKey, sha256 } from '@drayage/core';
 import type { Caller, Origins } from '../origin/types.ts';
 import type { Answer } from './answer.ts';
 import { refusalAnswer } from './errors.ts';
-import type { Shelf } from './manifest-shelf.ts';
 import { bare, refusedBy } from './push-answer.ts';
 import { type ClientBody, readBody } from './push-body.ts';
 import type { ManifestReference } from './request.ts';
@@ -24,14 +23,14 @@ export interface WantedPut {
 
 export interface PushManifestParts {
   readonly origins: Origins;
-  readonly shelf: Pick<Shelf, 'keep'>;
+  readonly store: BlobStore;
   readonly catalog: Catalog;
 }
 
 const MANIFEST_BYTES_MAX = 4 * 1024 * 1024;
 const MEDIA_TYPE = /^[a-z0-9][a-z0-9.+-]{0,63}\/[a-z0-9][a-z0-9.+-]{0,126}$/i;
 
-export function manifestPusher({ origins, shelf, catalog }: PushManifestParts): PushManifest {
+export function manifestPusher({ origins, store, catalog }: PushManifestParts): PushManifest {
   return async ({ repository, reference, caller, mediaType: given, body, place, query }, signal) => {
     const mediaType = given?.split(';', 1)[0]?.trim() ?? '';
     if (!MEDIA_TYPE.test(mediaType))
@@ -52,7 +51,9 @@ export function manifestPusher({ origins, shelf, catalog }: PushManifestParts): 
     if (pushed.status !== 201) return refusedBy(repository.origin, pushed);
     const key = repositoryKey(repository);
     if ('tag' in reference) catalog.rememberTag(key, reference.tag, digest);
-    await shelf.keep(key, { digest, mediaType, bytes });
+    // What it names is not noted: the origin may have taken it unseen, and each blob was noted as it came.
+    catalog.note(digest, { repository: key, mediaType, size: bytes.length });
+    await store.put(digest, bytes);
     return bare(201, {
       Location: `${place}/${digest}${query}`,
       'Docker-Content-Digest': digest,

@@ -4,7 +4,6 @@ import type { Caller, Origins } from '../origin/types.ts';
 import type { Access } from './access.ts';
 import type { Answer } from './answer.ts';
 import type { Asked } from './client-credential.ts';
-import type { Shelf } from './manifest-shelf.ts';
 import type { Policies } from './policy.ts';
 import { openPushBlobs } from './push-blobs.ts';
 import { bodyOf } from './push-body.ts';
@@ -34,7 +33,6 @@ export interface PushParts {
   readonly catalog: Catalog;
   readonly policies: Policies;
   readonly access: Pick<Access, 'credentialFor' | 'refused'>;
-  readonly shelf: Pick<Shelf, 'keep'>;
   readonly report: Report;
   readonly now: () => number;
   /** A client that sends nothing for this long has stalled. */

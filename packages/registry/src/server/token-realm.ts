@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
-import { isFailure } from '@drayage/core';
+import { describe, isFailure } from '@drayage/core';
 import { basic, type Credential } from '../origin/credential.ts';
 import type { Gate } from '../origin/login.ts';
 import type { GatedOrigins } from '../origin/types.ts';
 import type { Answer } from './answer.ts';
-import { refusalAnswer } from './errors.ts';
+import { type Refusal, refusalAnswer } from './errors.ts';
 import { setBounded, within } from './flight.ts';
 import type { Policies } from './policy.ts';
 import type { Names } from './request.ts';
@@ -93,15 +93,21 @@ export function tokenRealm({ origins, policies, secrets, now }: TokenRealmParts)
   }
 
   return async (incoming, target, names) => {
-    const request = await readTokenRequest(incoming, target, names);
     try {
-      return tokenAnswer(await tokenFor(request), now());
+      return tokenAnswer(await tokenFor(await readTokenRequest(incoming, target, names)), now());
     } catch (error) {
-      if (!isFailure(error, 'origin_unavailable')) throw error;
-      // Nothing is pulled from here, so nobody stalls over a 5xx; a 404 would look like another kind of registry.
-      return refusalAnswer({ status: 503, code: 'UNAVAILABLE', message: error.message });
+      const refusal = refusalOf(error);
+      if (refusal) return refusalAnswer(refusal);
+      throw error;
     }
   };
+}
+
+/** Nothing is pulled from here, so nobody stalls over a 5xx, and nobody asks again for having been refused. */
+function refusalOf(error: unknown): Refusal | undefined {
+  if (isFailure(error, 'unauthorized')) return { status: 401, code: 'UNAUTHORIZED', message: describe(error) };
+  if (isFailure(error, 'origin_unavailable')) return { status: 503, code: 'UNAVAILABLE', message: describe(error) };
+  return undefined;
 }
 
 function loginAt(gate: Gate, { origin, who, scopes }: Wanted) {

@@ -9,7 +9,7 @@ export interface Secrets {
   unwrap(token: string): Wrapped | 'foreign' | undefined;
 }
 
-export interface Wrapped {
+interface Wrapped {
   /** The only origin that may see the credential. Undefined in a token that opens nothing. */
   readonly origin: string | undefined;
   readonly authorization: string;
