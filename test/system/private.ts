@@ -13,14 +13,18 @@ import { TEST_ADDRESS } from '../lab/network.ts';
 import { podmanOn, skopeoCopy } from '../lab/podman.ts';
 import { type PrivateOrigin, startPrivateOrigin } from '../lab/private-origin.ts';
 import { commandAt, must, run } from '../lab/process.ts';
+import { noise, tar } from '../lab/tar.ts';
 import type { Scenario } from './scenario.ts';
 
 const needs = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];
 const NO_AUTHORITIES = '/dev/null';
 const IMAGE_BYTES = 6 * MIB;
 const LOCAL = 'localhost:5050';
-const ALICE = { name: 'alice', password: 'wonder-land', reads: () => true };
-const BOB = { name: 'bob', password: 'the-builder', reads: (repository: string) => repository === 'library/open' };
+const ALICE = { name: 'alice', password: 'wonder-land', reads: () => true, pushes: () => true };
+const BOB = { name: 'bob', password: 'the-builder', reads: isOpen };
+function isOpen(repository: string): boolean {
+  return repository === 'library/open';
+}
 /** The names that agents know the private registries by. */
 const BY_TOKEN = 'registry.example.com';
 const BY_PASSWORD = 'locked.example.com';
@@ -40,8 +44,8 @@ async function startPrivateLab(folder: string): Promise<PrivateLab> {
   const file = join(folder, 'drayage.yaml');
   const origins = {
     'docker.io': { access: 'proof' },
-    [BY_TOKEN]: { access: 'proof' },
-    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:5002`, access: 'proof' },
+    [BY_TOKEN]: { access: 'proof', push: true },
+    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:5002`, access: 'proof', push: true },
   };
   writeFileSync(file, JSON.stringify({ origins }));
   const byToken = ['docker.io', BY_TOKEN].flatMap((name) => ['--origin', `${name}=http://${TEST_ADDRESS}:5001`]);
@@ -158,6 +162,46 @@ export const privateScenarios: readonly Scenario[] = [
       await fromPeer(two.agent, image);
       const scopes = new Set(origin.tokens.asked.flatMap((question) => question.scopes));
       assert.deepEqual([...scopes], [`repository:${image.repository}:pull`], 'the origin is asked without the prefix');
+    },
+  },
+  {
+    name: 'A6',
+    title:
+      'dockerd and podman push by path with their own credential, others are refused; the other host pulls from this one',
+    boundSeconds: 240,
+    needs: [...needs, 'podman', 'dockerd', 'docker'],
+    run: async ({ folder }) => {
+      await using stage = await startPrivateLab(folder);
+      const { one, two, image, origin } = stage;
+      await using docker = await startDocker(join(one.folder, 'docker'), NO_AUTHORITIES, one.port.inside);
+      const podman = podmanOn(two.port.inside, join(two.folder, 'podman'), NO_AUTHORITIES, [BY_TOKEN, BY_PASSWORD]);
+      const login = async ({ name, password }: typeof BOB) =>
+        await onHost(one, docker.commandLine(['login', '-u', name, '-p', password, LOCAL]));
+      const layer = join(one.folder, 'layer.tar');
+      for (const name of [BY_TOKEN, BY_PASSWORD]) {
+        writeFileSync(layer, tar([{ path: 'data', mode: 0o644, bytes: noise(IMAGE_BYTES, name) }]));
+        const reference = `${LOCAL}/${name}/team/pushed:1`;
+        await docker.mustDocker(['import', layer, reference]);
+        assert.notEqual((await docker.docker(['push', '-q', reference])).code, 0, 'nobody is refused');
+        if (name === BY_TOKEN) {
+          await login(BOB);
+          assert.notEqual((await docker.docker(['push', '-q', reference])).code, 0, 'bob is refused');
+        }
+        await login(ALICE);
+        await docker.mustDocker(['push', '-q', reference]);
+        await onHost(one, docker.commandLine(['logout', LOCAL]));
+
+        await podman.login(`${AGENT_HOST}/${name}`, ALICE);
+        const before = await fetched(two.agent, 'origin');
+        await podman.pull(`${name}/team/pushed:1`);
+        assert.equal(await podman.configDigest(`${name}/team/pushed:1`), await docker.configDigest(reference));
+        assert.equal(await fetched(two.agent, 'origin'), before, 'the origin sends no blob');
+        const again = `${AGENT_HOST}/${name}/team/again:1`;
+        await podman.podman(['push', '-q', '--tls-verify=false', `${name}/team/pushed:1`, again]);
+      }
+      const pushes = origin.tokens.asked.filter(({ scopes }) => scopes.some((scope) => scope.endsWith(',push')));
+      assert.ok(pushes.length > 0 && image.bytes > 0);
+      for (const { scopes } of pushes) for (const scope of scopes) assert.match(scope, /^repository:team\//);
     },
   },
   {

@@ -100,7 +100,8 @@ export function startLine(parts: LineParts): Line {
         isOnce(body) ? { ...request, body: clock.around(body) } : request,
         either,
       );
-      settle(answer.status >= 500 ? 'failed' : 'answered');
+      // What it cannot do with a push says nothing of what it can give to those who pull.
+      settle(answer.status < 500 ? 'answered' : request.push ? 'unknown' : 'failed');
       tell(answer.status);
       return answer;
     } catch (error) {

@@ -117,6 +117,15 @@ test('what an origin has against a push is passed on in the words of the specifi
   ]);
 });
 
+test('an origin that cannot take pushes is asked by those who pull all the same', async () => {
+  await using server = await startFakeServer((_, response) => reply(response, 503, ''));
+  await using lab = startLab(server);
+  for (let time = 0; time < 6; time++) {
+    expect((await lab.repository().push({ method: 'POST', to: 'blobs/uploads/' }, never)).status).toBe(503);
+  }
+  expect(lab.origins.status()[0]?.breaker).toBe('closed');
+});
+
 test('a source that fails ends the push at the origin, and is not held against the origin', async () => {
   await using server = await startFakeServer((_, response) => reply(response, 202, ''));
   await using lab = startLab(server);
