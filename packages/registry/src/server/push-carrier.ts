@@ -28,8 +28,8 @@ export function carrierOf(parts: CarrierParts): Carrier {
   const sealing = new Set<Promise<void>>();
 
   /** Ends when the blob is sealed, or the disk takes too long over it: then that goes on by itself. */
-  async function sealed(step: Step, digest: Digest, intake: Intake | undefined): Promise<void> {
-    const work: Promise<void> = seal(parts, step, digest, intake).finally(() => sealing.delete(work));
+  async function sealed(step: Step, arrived: Arrived): Promise<void> {
+    const work: Promise<void> = seal(parts, step, arrived).finally(() => sealing.delete(work));
     sealing.add(work);
     await soon([work]);
   }
@@ -47,11 +47,11 @@ export function carrierOf(parts: CarrierParts): Carrier {
       const to = withDigest(session.next, digest);
       const pushed = await send({ ...parts, step, session, method: 'PUT', to }, signal);
       if (pushed.status !== 201) return refusedBy(step.remote.origin, pushed);
-      const { intake } = session;
+      const { intake, taken: bytes } = session;
       session.intake = undefined;
       await sessions.end(session);
       catalog.note(digest, { repository: step.key });
-      await sealed(step, digest, intake);
+      await sealed(step, { digest, intake, bytes });
       return keptAnswer(step, digest);
     },
 
@@ -105,15 +105,20 @@ async function send({ store, step, session, method, to }: SendParts, signal: Abo
   }
 }
 
+/** What the origin has taken as a blob, and what is kept of it here. */
+interface Arrived {
+  readonly digest: Digest;
+  readonly intake: Intake | undefined;
+  readonly bytes: number;
+}
+
 /** Never rejects: the push is done, whatever becomes of what was kept of it. */
 async function seal(
   { catalog, report }: CarrierParts,
   { key, remote: { origin } }: Step,
-  digest: Digest,
-  intake: Intake | undefined,
+  { digest, intake, bytes }: Arrived,
 ): Promise<void> {
   try {
-    const bytes = intake?.bytes ?? 0;
     const outcome = (await intake?.seal(digest)) ?? 'lost';
     if (outcome === 'sealed') catalog.note(digest, { repository: key, size: bytes });
     const detail = `${origin} took bytes for it that are not its own`;

@@ -57,7 +57,7 @@ export function keepSessions(now: () => number): Sessions {
       const oldest = [...entries.values()].find(({ isBusy }) => !isBusy);
       if (entries.size >= SESSIONS_MAX && !oldest) {
         throw new Failure(
-          'blob_unavailable',
+          'origin_unavailable',
           `${SESSIONS_MAX} uploads are under way here, which is as many as there may be`,
         );
       }
