@@ -17,6 +17,8 @@ interface HostsFile {
 export interface Containerd extends AsyncDisposable {
   readonly ctr: Client;
   readonly cri: Client;
+  /** Runs ctr with these arguments, and throws when it fails. */
+  run(...args: readonly string[]): Promise<string>;
   /** The same two with a credential, written `name:password`. */
   as(login: string): Pick<Containerd, 'ctr' | 'cri'>;
   /** Replaces the mirror settings of all registries by these: a folder name such as docker.io or _default for each. */
@@ -66,6 +68,7 @@ export async function startContainerd(
   return {
     ...clientsOf(),
     as: clientsOf,
+    run: (...args) => ctr(args),
     mirrors,
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };

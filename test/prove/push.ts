@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { peakResidentBytesOf } from '../lab/agent.ts';
+import { startContainerd } from '../lab/containerd.ts';
 import { type Docker, startDocker } from '../lab/docker.ts';
 import { type Host, type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
@@ -28,8 +29,8 @@ const RESIDENT_BYTES_MAX = 256 * MIB;
 /** Build hosts push through their agents, and so are the first to have what others pull. */
 export const push: Proof = {
   name: 'push',
-  title: 'dockerd and podman push through the agent; others pull without the origin sending a layer',
-  needs: ['docker-registry', 'dockerd', 'docker', 'podman', 'ip'],
+  title: 'dockerd, podman and ctr push through the agent; others pull without the origin sending a layer',
+  needs: ['docker-registry', 'dockerd', 'docker', 'podman', 'containerd', 'ctr', 'ip'],
   run: async (folder, isShort) => {
     const bytes = (isShort ? 24 : 200) * MIB;
     await using lab = await startHosts({ folder, hosts: 3, more: ['--config', configFile(folder)] });
@@ -43,8 +44,11 @@ export const push: Proof = {
     const scenes = await pushAll(stage);
     const slowSeconds = await slowly;
     await pushThroughReset(stage, lab);
-    const names = ['mounted', 'app', 'address', 'killed', 'restarted', 'reset', 'slow'];
-    const pulled = await pullAll(lab, puller, names);
+    await pushWithContainerd(stage, puller);
+    const pulled = await pullAll(lab, [
+      ...['mounted', 'app', 'address', 'killed', 'restarted', 'reset', 'slow'].map((name) => [puller, name] as const),
+      [slow, 'ctr'],
+    ]);
     const peaks = [...scenes.peaks, ...[builder, slow, puller].map(({ agent }) => peakResidentBytesOf(agent.pid()))];
     const figures = {
       layerMiB: inMib(bytes),
@@ -200,6 +204,16 @@ async function pushSlowly(host: Host, { podman }: Podman, bytes: number): Promis
   return (performance.now() - from) / 1000;
 }
 
+/** Pushes with containerd, which sends each blob whole. */
+async function pushWithContainerd(stage: Stage, host: Host): Promise<void> {
+  const reference = await imported(stage, 'localhost', 'ctr', stage.brokenBytes);
+  const file = join(stage.builder.folder, 'ctr-image.tar');
+  await stage.docker.mustDocker(['save', '-o', file, reference]);
+  await using containerd = await startContainerd(join(host.folder, 'containerd'), NO_AUTHORITIES, host.port.inside);
+  await containerd.run('images', 'import', file);
+  await containerd.run('images', 'push', '--plain-http', reference);
+}
+
 interface Pulled {
   readonly figures: Figures;
   readonly problems: readonly string[];
@@ -207,14 +221,13 @@ interface Pulled {
   readonly blobs: number;
 }
 
-/** Pulls everything on a host that pushed none of it. */
-async function pullAll({ origin }: Hosts, puller: Host, names: readonly string[]): Promise<Pulled> {
+/** Pulls everything, each on a host that did not push it. */
+async function pullAll({ origin }: Hosts, wanted: readonly (readonly [Host, string])[]): Promise<Pulled> {
   const before = (await origin.sent()).payloadBytes;
   const problems: string[] = [];
   let soundBytes = 0;
   let blobs = 0;
-  for (const name of names) {
-    const { address, errands } = puller;
+  for (const [{ address, errands }, name] of wanted) {
     const order = { base: 'http://127.0.0.1:5050', repository: `${ORIGIN}/team/${name}`, reference: '1' };
     const report = await errands.pull(order, PUSH_BOUND_MS);
     soundBytes += report.soundBytes;
