@@ -13,7 +13,7 @@ export interface PushBlobs extends AsyncDisposable {
 }
 
 /** One step of an upload, by whoever may push. */
-export interface WantedUpload extends UploadTarget {
+interface WantedUpload extends UploadTarget {
   readonly caller: Caller;
   readonly body: ClientBody;
   readonly contentRange: string | undefined;

@@ -9,7 +9,7 @@ import type { ManifestReference } from './request.ts';
 /** Takes a manifest to its origin, and keeps it. */
 export type PushManifest = (wanted: WantedPut, signal: AbortSignal) => Promise<Answer>;
 
-export interface WantedPut {
+interface WantedPut {
   readonly repository: Repository;
   readonly reference: ManifestReference;
   readonly caller: Caller;

@@ -7,7 +7,7 @@ export type UploadStep =
   | { readonly verb: 'append' | 'ask' | 'cancel'; readonly session: string }
   | { readonly verb: 'finish'; readonly session: string; readonly digest: Digest };
 
-export interface Mount {
+interface Mount {
   readonly digest: Digest;
   /** Another repository of the same origin; undefined when the origin is to find one. */
   readonly from: string | undefined;
