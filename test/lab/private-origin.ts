@@ -1,21 +1,22 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Front, startFront } from './front.ts';
 import { must, type Running, start } from './process.ts';
 import { startTokenService, TOKEN_ISSUER, TOKEN_SERVICE, type TokenService, type User } from './token-service.ts';
 
 /** Real registries that show nothing without a credential: one that wants tokens, one that wants passwords. */
 export interface PrivateOrigin extends AsyncDisposable {
   readonly tokens: TokenService;
-  /** Wants tokens of that service. */
-  readonly tokenUrl: string;
-  /** Wants a name and a password (htpasswd). */
-  readonly passwordUrl: string;
+  /** Stands before the registry that wants tokens. */
+  readonly front: Front;
   /** Both end, as if the network to them were gone. */
   stop(): Promise<void>;
 }
 
-const TOKEN_PORT = 5001;
-const PASSWORD_PORT = 5002;
+/** Where agents find them. */
+export const TOKEN_PORT = 5001;
+export const PASSWORD_PORT = 5002;
+const BEHIND_FRONT_PORT = 5003;
 
 export interface PrivateOriginParts {
   readonly folder: string;
@@ -34,17 +35,17 @@ export async function startPrivateOrigin({ folder, root, address, users }: Priva
   );
   const passwords = join(folder, 'htpasswd');
   writeFileSync(passwords, `${lines.map((line) => line.trim()).join('\n')}\n`);
-  const registry = async (name: string, port: number, auth: object): Promise<Running> => {
+  const registry = async (name: string, at: string, auth: object): Promise<Running> => {
     const file = join(folder, `${name}.yml`);
     const storage = { filesystem: { rootdirectory: root } };
-    const http = { addr: `${address}:${port}` };
+    const http = { addr: at };
     writeFileSync(file, JSON.stringify({ version: 0.1, log: { level: 'warn' }, storage, http, auth }));
     return start({
       command: 'docker-registry',
       args: ['serve', file],
       env: { OTEL_TRACES_EXPORTER: 'none' },
       log: join(folder, `${name}.log`),
-      ready: async () => (await fetch(`http://${address}:${port}/v2/`)).status === 401,
+      ready: async () => (await fetch(`http://${at}/v2/`)).status === 401,
     });
   };
   const token = {
@@ -54,16 +55,20 @@ export async function startPrivateOrigin({ folder, root, address, users }: Priva
     rootcertbundle: tokens.certificate,
   };
   const registries = [
-    parts.use(await registry('by-token', TOKEN_PORT, { token })),
-    parts.use(await registry('by-password', PASSWORD_PORT, { htpasswd: { realm: 'lab', path: passwords } })),
+    parts.use(await registry('by-token', `127.0.0.1:${BEHIND_FRONT_PORT}`, { token })),
+    parts.use(
+      await registry('by-password', `${address}:${PASSWORD_PORT}`, { htpasswd: { realm: 'lab', path: passwords } }),
+    ),
   ];
+  const doors = [{ name: 'token', host: address, port: TOKEN_PORT }];
+  const front = parts.use(await startFront(doors, BEHIND_FRONT_PORT));
   const running = parts.move();
   return {
     tokens,
-    tokenUrl: `http://${address}:${TOKEN_PORT}`,
-    passwordUrl: `http://${address}:${PASSWORD_PORT}`,
+    front,
     stop: async () => {
       await tokens.stop();
+      await front.close('token');
       for (const one of registries) await one.kill();
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),

@@ -16,7 +16,7 @@ export interface User {
 }
 
 /** One question to the token service. */
-export interface TokenQuestion {
+interface TokenQuestion {
   readonly user: string | undefined;
   readonly scopes: readonly string[];
   readonly status: number;
@@ -27,8 +27,6 @@ export interface TokenService extends AsyncDisposable {
   readonly realm: string;
   readonly certificate: string;
   readonly asked: readonly TokenQuestion[];
-  /** The next token is over already when it is given. */
-  spoilNext(): void;
   /** Refuses connections from now on. */
   stop(): Promise<void>;
 }
@@ -36,8 +34,6 @@ export interface TokenService extends AsyncDisposable {
 export const TOKEN_ISSUER = 'lab';
 export const TOKEN_SERVICE = 'lab-registry';
 const LIFE_SECONDS = 300;
-/** More than the registry allows for clocks that go wrong. */
-const SPOILED_SECONDS = 600;
 
 export async function startTokenService(
   folder: string,
@@ -62,14 +58,12 @@ export async function startTokenService(
   ]);
   const asked: TokenQuestion[] = [];
   const signer = signerOf(key, certificate);
-  let isSpoiled = false;
   const server = createServer(async (request, response) => {
     const { name, password, scopes } = await questionOf(request);
     const user = users.find((one) => one.name === name && one.password === password);
     const status = name !== undefined && !user ? 401 : 200;
     asked.push({ user: name, scopes, status });
-    const now = Math.floor(Date.now() / 1000) - (isSpoiled ? SPOILED_SECONDS : 0);
-    isSpoiled = false;
+    const now = Math.floor(Date.now() / 1000);
     const access = scopes.flatMap((scope) => accessOf(scope, user));
     const claims = { iss: TOKEN_ISSUER, aud: TOKEN_SERVICE, sub: name ?? '', jti: randomUUID(), access };
     const token = signer({ ...claims, iat: now, nbf: now - 60, exp: now + LIFE_SECONDS });
@@ -86,9 +80,6 @@ export async function startTokenService(
     realm: `http://${address}:${(server.address() as AddressInfo).port}/token`,
     certificate,
     asked,
-    spoilNext: () => {
-      isSpoiled = true;
-    },
     stop,
     [Symbol.asyncDispose]: stop,
   };

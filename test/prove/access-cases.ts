@@ -1,9 +1,9 @@
 /** The cases of the access matrix, and an oracle that knows nothing of how the agent decides. */
 
-export const SCHEMES = ['bearer', 'basic'] as const;
-export const FAULTS = [undefined, 401, 403, 404, 429, 503, 'silence'] as const;
+const SCHEMES = ['bearer', 'basic'] as const;
+const FAULTS = [undefined, 401, 403, 404, 429, 503, 'silence'] as const;
 /** Whether the credential was shown before: never, a minute ago, longer ago than a proof counts. */
-export const HISTORIES = ['unknown', 'fresh', 'stale'] as const;
+const HISTORIES = ['unknown', 'fresh', 'stale'] as const;
 const USERS = ['alice', 'bob'] as const;
 const OWNERS = ['alice', 'bob', 'everyone'] as const;
 const WHATS = ['manifest', 'blob', 'range', 'HEAD', 'tags', 'referrers'] as const;

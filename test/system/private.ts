@@ -11,7 +11,7 @@ import { type Host, type Hosts, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import { TEST_ADDRESS } from '../lab/network.ts';
 import { podmanOn, skopeoCopy } from '../lab/podman.ts';
-import { type PrivateOrigin, startPrivateOrigin } from '../lab/private-origin.ts';
+import { PASSWORD_PORT, type PrivateOrigin, startPrivateOrigin, TOKEN_PORT } from '../lab/private-origin.ts';
 import { commandAt, must, run } from '../lab/process.ts';
 import { noise, tar } from '../lab/tar.ts';
 import type { Scenario } from './scenario.ts';
@@ -45,10 +45,13 @@ async function startPrivateLab(folder: string): Promise<PrivateLab> {
   const origins = {
     'docker.io': { access: 'proof' },
     [BY_TOKEN]: { access: 'proof', push: true },
-    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:5002`, access: 'proof', push: true },
+    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:${PASSWORD_PORT}`, access: 'proof', push: true },
   };
   writeFileSync(file, JSON.stringify({ origins }));
-  const byToken = ['docker.io', BY_TOKEN].flatMap((name) => ['--origin', `${name}=http://${TEST_ADDRESS}:5001`]);
+  const byToken = ['docker.io', BY_TOKEN].flatMap((name) => [
+    '--origin',
+    `${name}=http://${TEST_ADDRESS}:${TOKEN_PORT}`,
+  ]);
   const lab = parts.use(await startHosts({ folder, hosts: 2, more: ['--config', file, ...byToken] }));
   const [one, two] = lab.hosts;
   assert.ok(one && two);
@@ -105,7 +108,7 @@ export const privateScenarios: readonly Scenario[] = [
   {
     name: 'A3',
     title:
-      "the kubelet's pull secrets: the origin gets the password, a token that is over is renewed, others are refused",
+      "the kubelet's pull secrets: the origin gets the password, a token that ends in the middle costs one try, others are refused",
     boundSeconds: 180,
     needs: [...needs, 'containerd', 'ctr'],
     run: async ({ folder }) => {
@@ -114,7 +117,11 @@ export const privateScenarios: readonly Scenario[] = [
       await using first = await startContainerd(join(one.folder, 'containerd'), NO_AUTHORITIES, one.port.inside);
       await using second = await startContainerd(join(two.folder, 'containerd'), NO_AUTHORITIES, two.port.inside);
       await refused(first.as('bob:the-builder').cri, image);
-      origin.tokens.spoilNext();
+      const challenge = `Bearer realm="${origin.tokens.realm}",service="lab-registry",error="invalid_token"`;
+      const over = { status: 401, headers: { 'www-authenticate': challenge }, times: 1 };
+      using _fault = origin.front.fault({ path: /\/manifests\/sha256/, method: 'GET', ...over });
+      // containerd shows a token that is over once more, then goes to the next registry; the kubelet's next try gets a new one.
+      await refused(first.as('alice:wonder-land').cri, image);
       await pulls(first.as('alice:wonder-land').cri, image);
       const asked = origin.tokens.asked.filter(({ user }) => user === 'alice');
       assert.ok(asked.length >= 2, 'a token that is over is asked for again');
