@@ -13,21 +13,18 @@ import { TEST_ADDRESS } from '../lab/network.ts';
 import { podmanOn, skopeoCopy } from '../lab/podman.ts';
 import { PASSWORD_PORT, type PrivateOrigin, startPrivateOrigin, TOKEN_PORT } from '../lab/private-origin.ts';
 import { commandAt, must, run } from '../lab/process.ts';
-import { noise, tar } from '../lab/tar.ts';
+import type { User } from '../lab/token-service.ts';
 import type { Scenario } from './scenario.ts';
 
-const needs = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];
-const NO_AUTHORITIES = '/dev/null';
-const IMAGE_BYTES = 6 * MIB;
-const LOCAL = 'localhost:5050';
-const ALICE = { name: 'alice', password: 'wonder-land', reads: () => true, pushes: () => true };
-const BOB = { name: 'bob', password: 'the-builder', reads: isOpen };
-function isOpen(repository: string): boolean {
-  return repository === 'library/open';
-}
+export const PRIVATE_NEEDS: readonly string[] = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];
+export const NO_AUTHORITIES = '/dev/null';
+export const IMAGE_BYTES: number = 6 * MIB;
+export const LOCAL = 'localhost:5050';
+export const ALICE: User = { name: 'alice', password: 'wonder-land', reads: () => true, pushes: () => true };
+export const BOB: User = { name: 'bob', password: 'the-builder', reads: (repository) => repository === 'library/open' };
 /** The names that agents know the private registries by. */
-const BY_TOKEN = 'registry.example.com';
-const BY_PASSWORD = 'locked.example.com';
+export const BY_TOKEN = 'registry.example.com';
+export const BY_PASSWORD = 'locked.example.com';
 
 interface PrivateLab extends AsyncDisposable {
   readonly lab: Hosts;
@@ -38,7 +35,7 @@ interface PrivateLab extends AsyncDisposable {
 }
 
 /** Two hosts of one swarm before private registries, none of which can be reached past the agents. */
-async function startPrivateLab(folder: string): Promise<PrivateLab> {
+export async function startPrivateLab(folder: string): Promise<PrivateLab> {
   await using parts = new AsyncDisposableStack();
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'drayage.yaml');
@@ -70,7 +67,7 @@ export const privateScenarios: readonly Scenario[] = [
     name: 'A1',
     title: "dockerd's mirror and ctr: who may pull does, from the other host as well; others are refused (and A2)",
     boundSeconds: 180,
-    needs: [...needs, 'dockerd', 'docker', 'containerd', 'ctr'],
+    needs: [...PRIVATE_NEEDS, 'dockerd', 'docker', 'containerd', 'ctr'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, lab } = stage;
@@ -110,7 +107,7 @@ export const privateScenarios: readonly Scenario[] = [
     title:
       "the kubelet's pull secrets: the origin gets the password, a token that ends in the middle costs one try, others are refused",
     boundSeconds: 180,
-    needs: [...needs, 'containerd', 'ctr'],
+    needs: [...PRIVATE_NEEDS, 'containerd', 'ctr'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, origin } = stage;
@@ -139,7 +136,7 @@ export const privateScenarios: readonly Scenario[] = [
     name: 'A4',
     title: 'podman, skopeo and dockerd by path, to a token and to a password registry: each by its own login',
     boundSeconds: 240,
-    needs: [...needs, 'podman', 'skopeo', 'dockerd', 'docker'],
+    needs: [...PRIVATE_NEEDS, 'podman', 'skopeo', 'dockerd', 'docker'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, origin } = stage;
@@ -172,51 +169,11 @@ export const privateScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'A6',
-    title:
-      'dockerd and podman push by path with their own credential, others are refused; the other host pulls from this one',
-    boundSeconds: 240,
-    needs: [...needs, 'podman', 'dockerd', 'docker'],
-    run: async ({ folder }) => {
-      await using stage = await startPrivateLab(folder);
-      const { one, two, image, origin } = stage;
-      await using docker = await startDocker(join(one.folder, 'docker'), NO_AUTHORITIES, one.port.inside);
-      const podman = podmanOn(two.port.inside, join(two.folder, 'podman'), NO_AUTHORITIES, [BY_TOKEN, BY_PASSWORD]);
-      const login = async ({ name, password }: typeof BOB) =>
-        await onHost(one, docker.commandLine(['login', '-u', name, '-p', password, LOCAL]));
-      const layer = join(one.folder, 'layer.tar');
-      for (const name of [BY_TOKEN, BY_PASSWORD]) {
-        writeFileSync(layer, tar([{ path: 'data', mode: 0o644, bytes: noise(IMAGE_BYTES, name) }]));
-        const reference = `${LOCAL}/${name}/team/pushed:1`;
-        await docker.mustDocker(['import', layer, reference]);
-        assert.notEqual((await docker.docker(['push', '-q', reference])).code, 0, 'nobody is refused');
-        if (name === BY_TOKEN) {
-          await login(BOB);
-          assert.notEqual((await docker.docker(['push', '-q', reference])).code, 0, 'bob is refused');
-        }
-        await login(ALICE);
-        await docker.mustDocker(['push', '-q', reference]);
-        await onHost(one, docker.commandLine(['logout', LOCAL]));
-
-        await podman.login(`${AGENT_HOST}/${name}`, ALICE);
-        const before = await fetched(two.agent, 'origin');
-        await podman.pull(`${name}/team/pushed:1`);
-        assert.equal(await podman.configDigest(`${name}/team/pushed:1`), await docker.configDigest(reference));
-        assert.equal(await fetched(two.agent, 'origin'), before, 'the origin sends no blob');
-        const again = `${AGENT_HOST}/${name}/team/again:1`;
-        await podman.podman(['push', '-q', '--tls-verify=false', `${name}/team/pushed:1`, again]);
-      }
-      const pushes = origin.tokens.asked.filter(({ scopes }) => scopes.some((scope) => scope.endsWith(',push')));
-      assert.ok(pushes.length > 0 && image.bytes > 0);
-      for (const { scopes } of pushes) for (const scope of scopes) assert.match(scope, /^repository:team\//);
-    },
-  },
-  {
     name: 'A5',
     title:
       'with the origin and its token service gone, who was let in before pulls again, and nobody else; public stays open',
     boundSeconds: 180,
-    needs: [...needs, 'podman'],
+    needs: [...PRIVATE_NEEDS, 'podman'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, image, origin, lab } = stage;
@@ -260,7 +217,7 @@ async function refused(
 }
 
 /** The bytes that an agent took from there so far. */
-async function fetched(agent: Agent, from: 'peer' | 'origin'): Promise<number> {
+export async function fetched(agent: Agent, from: 'peer' | 'origin'): Promise<number> {
   return agent.metric('drayage_fetched_bytes_total', { from }).catch(() => 0);
 }
 
@@ -277,10 +234,10 @@ function logIntoHub(host: Host, { name, password }: { readonly name: string; rea
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth } } }));
 }
 
-async function onHost(
+export async function onHost(
   host: Host,
   { command, args, env }: ReturnType<Awaited<ReturnType<typeof startDocker>>['commandLine']>,
-) {
+): Promise<void> {
   const call = commandAt(host.port.inside, command, args);
   await must(call.command, call.args, { env });
 }
