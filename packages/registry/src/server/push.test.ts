@@ -229,6 +229,19 @@ test('a client that breaks off, stalls or sends nonsense ends its upload, and no
   expect([...lab.other.uploads.values()].every(({ length }) => length === 0)).toBe(true);
 });
 
+test('an upload may take longer than any wait for a first byte, as long as bytes come', async () => {
+  const limits = { firstByteMs: 50, patientFirstByteMs: 50, uploadStallMs: 10_000 };
+  await using lab = await startLab(OPEN, { limits });
+  const socket = connect(lab.port, '127.0.0.1');
+  const head = `Host: localhost:${lab.port}\r\nConnection: close\r\nContent-Length: ${BYTES.length}`;
+  socket.write(`PUT ${await begun(lab)}?digest=${DIGEST} HTTP/1.1\r\n${head}\r\n\r\n`);
+  for (let at = 0; at < BYTES.length; at += 100_000) {
+    await new Promise((resolve) => setTimeout(resolve, 60));
+    socket.write(BYTES.subarray(at, at + 100_000));
+  }
+  expect(Buffer.concat(await Array.fromAsync(socket)).toString()).toMatch(/^HTTP\/1\.1 201 /);
+});
+
 test('chunks of nothing are no harm, and more than was announced is no part of the upload', async () => {
   await using lab = await startLab(OPEN);
   const location = await begun(lab);
