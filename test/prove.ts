@@ -7,11 +7,13 @@ import { logsBelow, onStage } from './lab/stage.ts';
 import { access } from './prove/access.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
+import { doors } from './prove/doors.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
 import { push } from './prove/push.ts';
+import { spellings } from './prove/spellings.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
@@ -32,6 +34,8 @@ const USUAL: readonly Proof[] = [
   directory,
   fuzz,
   push,
+  doors,
+  spellings,
   swarmHerd,
   swarmJitter,
   swarmWave,

@@ -41,6 +41,11 @@ export const CASES: readonly Case[] = USERS.flatMap((user) =>
   ),
 ).map((one, id) => ({ ...one, id, door: DOORS[id % DOORS.length] ?? 'ns' }));
 
+/** The origin cannot be asked who may read. */
+export function isAway({ fault }: Setting): boolean {
+  return fault === 429 || fault === 503 || fault === 'silence';
+}
+
 /** What the world says of a case: whether it may give bytes, and whether it must. */
 export interface Verdict {
   readonly mayGive: boolean;
@@ -51,7 +56,8 @@ export interface Verdict {
  * Who may read, from the promise alone: whom the origin lets in now; whom it let in less than a proof's life ago, unless
  * the credential says itself that it is over; and while it cannot be asked, whom it let in within a day.
  */
-export function judge({ scheme, fault, history }: Setting, { user, owner, what, place, credential }: Case): Verdict {
+export function judge(setting: Setting, { user, owner, what, place, credential }: Case): Verdict {
+  const { scheme, fault, history } = setting;
   const hadRight = owner === user || owner === 'everyone';
   // A password is for no repository in particular, so another user's opens what is open to everyone.
   const isElsewhere = scheme === 'basic' && credential === 'elsewhere' && owner === 'everyone';
@@ -60,11 +66,10 @@ export function judge({ scheme, fault, history }: Setting, { user, owner, what, 
   const saysItIsOver = scheme === 'bearer' && credential === 'expired';
   const isProven = wasLetIn && history === 'fresh' && !saysItIsOver;
   const isLetIn = (credential === 'valid' || isElsewhere) && hadRight;
-  const isAway = fault === 429 || fault === 503 || fault === 'silence';
   const isByDigest = what !== 'tags' && what !== 'referrers';
   const isHeld = place === 'here' || (place === 'peer' && wasLetIn);
   return {
-    mayGive: isProven || (fault === undefined && isLetIn) || (isAway && wasLetIn),
-    mustGive: (fault === undefined && isLetIn) || ((isProven || (isAway && wasLetIn)) && isByDigest && isHeld),
+    mayGive: isProven || (fault === undefined && isLetIn) || (isAway(setting) && wasLetIn),
+    mustGive: (fault === undefined && isLetIn) || ((isProven || (isAway(setting) && wasLetIn)) && isByDigest && isHeld),
   };
 }
