@@ -14,6 +14,7 @@ import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { push } from './prove/push.ts';
 import { setup } from './prove/setup.ts';
 import { spellings } from './prove/spellings.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
@@ -37,6 +38,7 @@ const USUAL: readonly Proof[] = [
   fuzz,
   container,
   setup,
+  push,
   doors,
   spellings,
   browser,

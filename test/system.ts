@@ -15,6 +15,7 @@ import { dockerScenarios } from './system/docker.ts';
 import { headerScenarios } from './system/headers.ts';
 import { podmanScenarios } from './system/podman.ts';
 import { privateScenarios } from './system/private.ts';
+import { pushScenarios } from './system/push.ts';
 import { roadScenarios } from './system/road.ts';
 import type { Scenario, Stage } from './system/scenario.ts';
 
@@ -27,6 +28,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...podmanScenarios,
   ...roadScenarios,
   ...privateScenarios,
+  ...pushScenarios,
   ...clientScenarios,
 ];
 

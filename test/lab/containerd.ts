@@ -18,6 +18,8 @@ interface HostsFile {
 export interface Clients extends AsyncDisposable {
   readonly ctr: Client;
   readonly cri: Client;
+  /** Runs ctr with these arguments, and throws when it fails. */
+  run(...args: readonly string[]): Promise<string>;
   /** The same two with a credential, written `name:password`. */
   as(login: string): Pick<Clients, 'ctr' | 'cri'>;
 }
@@ -95,6 +97,7 @@ async function startWith(
   return {
     ...clientsOf(),
     as: clientsOf,
+    run: (...args) => ctr(args),
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
 }

@@ -11,6 +11,8 @@ const SOCKET_WAIT_MS = 30_000;
 const WIPE_WAIT_MS = 20_000;
 
 export interface Docker extends Client {
+  /** What leads the docker command line to this daemon. */
+  readonly env: Readonly<Record<string, string>>;
   /** Runs the docker command line against this daemon. */
   docker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
   /** The same, and throws when it fails. */
@@ -75,6 +77,7 @@ function dockerOf(env: Readonly<Record<string, string>>, daemon: Running): Docke
   const mustDocker: Docker['mustDocker'] = (args, more = {}) => must(DOCKER, args, { env: { ...env, ...more } });
   return {
     name: 'dockerd',
+    env,
     docker,
     mustDocker,
     commandLine: (args) => ({ command: DOCKER, args, env }),

@@ -16,6 +16,8 @@ export function podmanFamily(folder: string, authorities: string): { podman: Cli
 
 /** podman, with accounts at registries. */
 export interface Podman extends Client {
+  /** Runs podman with these arguments, and throws when it fails. */
+  podman(args: readonly string[], boundMs?: number): Promise<string>;
   login(registry: string, user: { readonly name: string; readonly password: string }): Promise<void>;
   /** As `podman logout`, without asking. */
   forget(registry: string): void;
@@ -96,7 +98,12 @@ function runRoot(): string {
 
 type Environment = Readonly<Record<string, string>>;
 
-function podman(folder: string, policy: string, env: Environment, inside: readonly string[] = []): Client {
+function podman(
+  folder: string,
+  policy: string,
+  env: Environment,
+  inside: readonly string[] = [],
+): Client & Pick<Podman, 'podman'> {
   const roots = ['--root', join(folder, 'root'), '--runroot', runRoot(), '--tmpdir', join(folder, 'tmp')];
   const quiet = [
     '--storage-driver',
@@ -108,12 +115,14 @@ function podman(folder: string, policy: string, env: Environment, inside: readon
     '--events-backend',
     'none',
   ];
-  const call = (...args: string[]) => {
+  const podmanBounded = (args: readonly string[], boundMs?: number) => {
     const placed = commandAt(inside, 'podman', [...roots, ...quiet, ...args]);
-    return must(placed.command, placed.args, { env });
+    return must(placed.command, placed.args, { env, ...(boundMs !== undefined && { boundMs }) });
   };
+  const call = (...args: string[]) => podmanBounded(args);
   return {
     name: 'podman',
+    podman: podmanBounded,
     pull: async (reference) => void (await call('pull', '-q', '--signature-policy', policy, reference)),
     configDigest: async (reference) => `sha256:${await call('image', 'inspect', '--format', '{{.Id}}', reference)}`,
     run: (reference) => call('run', '--rm', '--network', 'none', reference),

@@ -11,6 +11,8 @@ export interface User {
   readonly name: string;
   readonly password: string;
   readonly reads: (repository: string) => boolean;
+  /** Nothing when nothing is said. */
+  readonly pushes?: (repository: string) => boolean;
 }
 
 /** One question to the token service. */
@@ -85,8 +87,9 @@ export async function startTokenService(
 
 function accessOf(scope: string, user: User | undefined): readonly object[] {
   const [, repository] = /^repository:([^:]+):/.exec(scope) ?? [];
-  const mayRead = repository !== undefined && user?.reads(repository);
-  return mayRead ? [{ type: 'repository', name: repository, actions: ['pull'] }] : [];
+  if (repository === undefined || !user?.reads(repository)) return [];
+  const actions = user.pushes?.(repository) ? ['pull', 'push'] : ['pull'];
+  return [{ type: 'repository', name: repository, actions }];
 }
 
 async function questionOf(request: IncomingMessage): Promise<{ name?: string; password?: string; scopes: string[] }> {

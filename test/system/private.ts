@@ -13,17 +13,18 @@ import { TEST_ADDRESS } from '../lab/network.ts';
 import { podmanOn, skopeoCopy } from '../lab/podman.ts';
 import { PASSWORD_PORT, type PrivateOrigin, startPrivateOrigin, TOKEN_PORT } from '../lab/private-origin.ts';
 import { commandAt, must, run } from '../lab/process.ts';
+import type { User } from '../lab/token-service.ts';
 import type { Scenario } from './scenario.ts';
 
-const needs = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];
-const NO_AUTHORITIES = '/dev/null';
-const IMAGE_BYTES = 6 * MIB;
-const LOCAL = 'localhost:5050';
-const ALICE = { name: 'alice', password: 'wonder-land', reads: () => true };
-const BOB = { name: 'bob', password: 'the-builder', reads: (repository: string) => repository === 'library/open' };
+export const PRIVATE_NEEDS: readonly string[] = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];
+export const NO_AUTHORITIES = '/dev/null';
+export const IMAGE_BYTES: number = 6 * MIB;
+export const LOCAL = 'localhost:5050';
+export const ALICE: User = { name: 'alice', password: 'wonder-land', reads: () => true, pushes: () => true };
+export const BOB: User = { name: 'bob', password: 'the-builder', reads: (repository) => repository === 'library/open' };
 /** The names that agents know the private registries by. */
-const BY_TOKEN = 'registry.example.com';
-const BY_PASSWORD = 'locked.example.com';
+export const BY_TOKEN = 'registry.example.com';
+export const BY_PASSWORD = 'locked.example.com';
 
 interface PrivateLab extends AsyncDisposable {
   readonly lab: Hosts;
@@ -34,14 +35,14 @@ interface PrivateLab extends AsyncDisposable {
 }
 
 /** Two hosts of one swarm before private registries, none of which can be reached past the agents. */
-async function startPrivateLab(folder: string): Promise<PrivateLab> {
+export async function startPrivateLab(folder: string): Promise<PrivateLab> {
   await using parts = new AsyncDisposableStack();
   mkdirSync(folder, { recursive: true });
   const file = join(folder, 'drayage.yaml');
   const origins = {
     'docker.io': { access: 'proof' },
-    [BY_TOKEN]: { access: 'proof' },
-    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:${PASSWORD_PORT}`, access: 'proof' },
+    [BY_TOKEN]: { access: 'proof', push: true },
+    [BY_PASSWORD]: { url: `http://${TEST_ADDRESS}:${PASSWORD_PORT}`, access: 'proof', push: true },
   };
   writeFileSync(file, JSON.stringify({ origins }));
   const byToken = ['docker.io', BY_TOKEN].flatMap((name) => [
@@ -66,7 +67,7 @@ export const privateScenarios: readonly Scenario[] = [
     name: 'A1',
     title: "dockerd's mirror and ctr: who may pull does, from the other host as well; others are refused (and A2)",
     boundSeconds: 180,
-    needs: [...needs, 'dockerd', 'docker', 'containerd', 'ctr'],
+    needs: [...PRIVATE_NEEDS, 'dockerd', 'docker', 'containerd', 'ctr'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, lab } = stage;
@@ -106,7 +107,7 @@ export const privateScenarios: readonly Scenario[] = [
     title:
       "the kubelet's pull secrets: the origin gets the password, a token that ends in the middle costs one try, others are refused",
     boundSeconds: 180,
-    needs: [...needs, 'containerd', 'ctr'],
+    needs: [...PRIVATE_NEEDS, 'containerd', 'ctr'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, origin } = stage;
@@ -135,7 +136,7 @@ export const privateScenarios: readonly Scenario[] = [
     name: 'A4',
     title: 'podman, skopeo and dockerd by path, to a token and to a password registry: each by its own login',
     boundSeconds: 240,
-    needs: [...needs, 'podman', 'skopeo', 'dockerd', 'docker'],
+    needs: [...PRIVATE_NEEDS, 'podman', 'skopeo', 'dockerd', 'docker'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, two, image, origin } = stage;
@@ -172,7 +173,7 @@ export const privateScenarios: readonly Scenario[] = [
     title:
       'with the origin and its token service gone, who was let in before pulls again, and nobody else; public stays open',
     boundSeconds: 180,
-    needs: [...needs, 'podman'],
+    needs: [...PRIVATE_NEEDS, 'podman'],
     run: async ({ folder }) => {
       await using stage = await startPrivateLab(folder);
       const { one, image, origin, lab } = stage;
@@ -216,7 +217,7 @@ async function refused(
 }
 
 /** The bytes that an agent took from there so far. */
-async function fetched(agent: Agent, from: 'peer' | 'origin'): Promise<number> {
+export async function fetched(agent: Agent, from: 'peer' | 'origin'): Promise<number> {
   return agent.metric('drayage_fetched_bytes_total', { from }).catch(() => 0);
 }
 
@@ -233,10 +234,10 @@ function logIntoHub(host: Host, { name, password }: { readonly name: string; rea
   writeFileSync(join(folder, 'config.json'), JSON.stringify({ auths: { 'https://index.docker.io/v1/': { auth } } }));
 }
 
-async function onHost(
+export async function onHost(
   host: Host,
   { command, args, env }: ReturnType<Awaited<ReturnType<typeof startDocker>>['commandLine']>,
-) {
+): Promise<void> {
   const call = commandAt(host.port.inside, command, args);
   await must(call.command, call.args, { env });
 }

@@ -31,7 +31,7 @@ origins:
       - { pattern: latest, ttl: 30s }
     repositories:
       - { pattern: "team/*", access: bypass, tags: [{ pattern: "*", ttl: 0 }] }
-    push: false
+    push: true
     tls: { ca: /etc/ssl/own.pem }
 `);
   expect(faults).toEqual([]);
@@ -46,6 +46,7 @@ origins:
       rules: {
         access: 'node',
         proof: { ttlMs: 300_000, staleForMs: 86_400_000 },
+        push: true,
         tags: [
           { pattern: 'v*', ttlMs: 86_400_000, staleForMs: week },
           { pattern: 'latest', ttlMs: 30_000, staleForMs: week },
@@ -62,7 +63,7 @@ origins:
   UPPER: {}
   one.test:
     url: ftp://one.test
-    push: true
+    push: maybe
     credential: { helper: ../../bin/sh, username: x }
     tags: [{ pattern: "v*", ttl: soon }, { ttl: 1s }, 7]
     repositories: { pattern: x }
@@ -72,7 +73,7 @@ origins:
   expect(faults).toEqual([
     'origins.UPPER: not a registry name such as ghcr.io or registry.example.com:5000',
     'origins.one.test.colour: there is no such key',
-    'origins.one.test.push: only false is accepted: push straight to the origin',
+    'origins.one.test.push: must be true or false',
     'origins.one.test.url: the URL must begin with https:// or http://',
     'origins.one.test.credential.helper: not the name of a credential helper',
     'origins.one.test.credential: must be one of dockerConfig, helper, or username with passwordFile',

@@ -56,9 +56,8 @@ const ORIGIN_KEYS = ['url', 'access', 'proof', 'credential', 'realms', 'tags', '
 function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
   const origin = fields(value ?? {}, place, ORIGIN_KEYS);
   const tls = fields(origin['tls'] ?? {}, below(place, 'tls'), ['ca']);
-  if (origin['push'] !== undefined && origin['push'] !== false) {
-    place.fault(`${place.path}.push`, 'only false is accepted: push straight to the origin');
-  }
+  const push = origin['push'] ?? false;
+  if (typeof push !== 'boolean') place.fault(`${place.path}.push`, 'must be true or false');
   return {
     name,
     url: text(origin['url'], below(place, 'url'), originUrl) ?? '',
@@ -69,6 +68,7 @@ function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
       access: readAccess(origin['access'], place),
       proof: readProof(origin['proof'], below(place, 'proof')),
       tags: readTags(origin['tags'], below(place, 'tags')),
+      push: push === true,
       repositories: list(origin['repositories'], below(place, 'repositories'), readRepository),
     },
   };

@@ -55,6 +55,14 @@ export type Happening =
       readonly digest: Digest;
       readonly problem: string | undefined;
     }
+  /** A client brought a blob to its origin; kept when it is on this disk as well. */
+  | {
+      readonly kind: 'pushed';
+      readonly origin: string;
+      readonly digest: Digest;
+      readonly bytes: number;
+      readonly isKept: boolean;
+    }
   | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'lease'; readonly outcome: 'granted' | 'landed' | 'withdrawn' | 'refused' | 'failed' }

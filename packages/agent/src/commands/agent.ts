@@ -82,8 +82,9 @@ function reloadOnHangup(running: Agent, call: Call, log: pino.Logger): () => voi
 function greet(running: Agent, config: Config, { call, log }: { call: Call; log: pino.Logger }): void {
   const [endpoint = ''] = running.endpoint;
   log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
-  const open = config.origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
-  if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
+  const open = config.origins.filter(({ rules }) => rules.access === 'node');
+  const names = open.map(({ name, rules }) => (rules.push ? `${name} (and push)` : name));
+  if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${names.join(', ')}`);
   const idle = idleOptions(config);
   if (idle.length > 0) log.warn(`without --swarm-key-file these do nothing: ${idle.join(', ')}`);
   const { env, err } = call.around;

@@ -3,8 +3,8 @@ import { discard } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
-import { challengeWords, type Demand, demandOf, errorOf, withScope } from './demand.ts';
-import type { Answer, Line, Outgoing } from './line.ts';
+import { type Actions, challengeWords, type Demand, demandOf, errorOf, withScope } from './demand.ts';
+import { type Answer, isOnce, type Line, type Outgoing } from './line.ts';
 import { checkedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
@@ -17,6 +17,10 @@ const AUTHORIZATION_CHARS_MAX = 16 * 1024;
 /** A question about a repository, before anyone's credential is on it. */
 interface Question extends Outgoing {
   readonly repository: string;
+  /** What is to be done with it: only read when nothing is said. */
+  readonly actions?: Actions;
+  /** Another repository that is read for it. */
+  readonly reads?: string | undefined;
 }
 
 /** Asks an origin on somebody's behalf. Sends no credential before the origin asked for one in a way that is allowed. */
@@ -67,38 +71,34 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     return { header: `Bearer ${token}`, demand, token, isFinal: isFresh };
   }
 
-  async function firstPass(repository: string, caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
+  async function firstPass(question: Question, caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
     if (caller.kind === 'client') {
       return { header: checked(line.origin, caller.authorization), demand: undefined, token: undefined, isFinal: true };
     }
-    return remembered && passFor(withScope(remembered, repository), caller, undefined, signal);
-  }
-
-  function exchange(
-    { repository: _, ...request }: Question,
-    pass: Pass | undefined,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const headers = pass ? { ...request.headers, authorization: pass.header } : request.headers;
-    return retrying(line.origin, () => follow(line, { ...request, headers }, signal), signal);
+    return remembered && passFor(scoped(remembered, question), caller, undefined, signal);
   }
 
   async function ask(question: Question, caller: Caller, signal: AbortSignal): Promise<Answer> {
-    const first = await firstPass(question.repository, caller, signal);
-    const answer = await exchange(question, first, signal);
+    // An upload may go on at another host, which is shown nothing.
+    const isOwn = question.url.origin === line.url.origin;
+    const first = isOwn ? await firstPass(question, caller, signal) : undefined;
+    const answer = await exchange(line, question, first, signal);
     if (answer.status !== 401 || answer.foreign) return admitted(line.origin, answer);
 
     await discard(answer);
     const challenges = parseChallenges(answer.headers['www-authenticate']);
-    const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
+    const found = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
+    const demand = found && question.actions ? scoped(found, question) : found;
     const challenge = demand && challengeWords(demand, errorOf(challenges));
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
-    if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
-      throw unauthorized(line.origin, 'refused the credential', challenge);
+    // What was sent of such a body is gone, so it cannot be sent with a better credential.
+    const isLost = isOnce(question.body);
+    if (isLost || (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand)))) {
+      throw unauthorized(line.origin, isLost ? 'asks for a credential too late' : 'refused the credential', challenge);
     }
     const next = await passFor(demand, caller, first, signal);
     if (!next) throw unauthorized(line.origin, 'asks for a credential', challenge);
-    const second = await exchange(question, next, signal);
+    const second = await exchange(line, question, next, signal);
     if (second.status === 401 && !second.foreign) {
       await discard(second);
       throw unauthorized(line.origin, 'refused the credential', challenge);
@@ -119,12 +119,26 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
   };
 }
 
+function exchange(line: Line, question: Question, pass: Pass | undefined, signal: AbortSignal): Promise<Answer> {
+  const headers = pass ? { ...question.headers, authorization: pass.header } : question.headers;
+  const send = () => follow(line, { ...question, headers }, signal);
+  // A push is never sent twice: its client knows whether to try again.
+  return question.push ? send() : retrying(line.origin, send, signal);
+}
+
 async function admitted(origin: string, answer: Answer): Promise<Answer> {
   if (answer.status !== 401 && answer.status !== 403) return answer;
   await discard(answer);
   // A host that is not the origin has no say in what credential to show: its 401 is a plain no.
   const where = answer.foreign ? `redirects to ${answer.url.host}, which answered` : 'answered';
   throw new Failure('denied', `${origin} ${where} ${answer.status}`);
+}
+
+/** The demand of an origin, for one question. */
+function scoped(demand: Demand, { repository, actions, reads }: Question): Demand {
+  const own = withScope(demand, repository, actions);
+  if (own.scheme === 'basic' || reads === undefined || reads === repository) return own;
+  return { ...own, scopes: [...own.scopes, `repository:${reads}:pull`] };
 }
 
 function sameDemand(one: Demand | undefined, other: Demand): boolean {

@@ -4,6 +4,7 @@ import { type AskerParts, askerOf, failureOf } from './asker.ts';
 import { bytesOf } from './blob-read.ts';
 import { manifestFetchOf } from './manifest-fetch.ts';
 import { passOn, referrersQuery, tagsQuery } from './pass-on.ts';
+import { pusherOf } from './push.ts';
 import { unavailable } from './refusal.ts';
 import type { OriginRepository, PassedOn } from './types.ts';
 
@@ -62,6 +63,7 @@ export function repositoryOf(parts: AskerParts, report: Report): OriginRepositor
     },
     headManifest: (reference, signal) => mapped(manifests.head(reference, signal), signal),
     getManifest: (reference, accept, signal) => mapped(manifests.get(reference, accept, signal), signal),
+    push: pusherOf(parts),
     listTags: (query, signal) => mapped(pass(`tags/list${tagsQuery(query)}`, signal), signal),
     referrers: (digest, query, signal) => mapped(pass(`referrers/${digest}${referrersQuery(query)}`, signal), signal),
   };

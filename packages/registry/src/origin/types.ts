@@ -55,6 +55,36 @@ export interface PassedOn {
   readonly bytes: Buffer;
 }
 
+/** One step of a push, as a client wants it done at the origin. */
+export interface Push {
+  readonly method: 'POST' | 'PATCH' | 'PUT' | 'GET' | 'DELETE';
+  /** A path below the repository, with its query; or where the origin wants an upload to go on. */
+  readonly to: string | URL;
+  /** The path of another repository that is read for it. */
+  readonly from?: string | undefined;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** One in chunks throws a Failure when its source fails: that is not held against the origin. */
+  readonly body?: Buffer | AsyncIterable<Uint8Array>;
+}
+
+/** What the origin said to it. Every part has been checked against its grammar. */
+export interface Pushed {
+  readonly status: number;
+  /** Where the upload goes on: kept here, never shown to a client. */
+  readonly next: URL | undefined;
+  readonly range: string | undefined;
+  readonly digest: Digest | undefined;
+  readonly subject: Digest | undefined;
+  readonly chunkBytesMin: string | undefined;
+  readonly retryAfter: string | undefined;
+  readonly errors: readonly PushError[];
+}
+
+export interface PushError {
+  readonly code: string;
+  readonly message: string;
+}
+
 /**
  * A repository as one caller may see it. All questions throw `origin_unavailable` when the origin gives no usable answer
  * in time, `unauthorized` on 401 and `denied` on 403; undefined means a plain 404.
@@ -64,6 +94,8 @@ export interface OriginRepository extends Remote {
   getManifest(reference: string, accept: string | undefined, signal: AbortSignal): Promise<Manifest | undefined>;
   listTags(query: string, signal: AbortSignal): Promise<PassedOn | undefined>;
   referrers(digest: Digest, query: string, signal: AbortSignal): Promise<PassedOn | undefined>;
+  /** Does one step of a push, never twice. Any status but 401 and 403 is an answer. */
+  push(push: Push, signal: AbortSignal): Promise<Pushed>;
 }
 
 export interface OriginStatus {

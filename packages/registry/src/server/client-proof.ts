@@ -79,7 +79,8 @@ export function clientProof(parts: ClientProofParts): ClientProof {
       const why = whyRefused(error) ?? 'insufficient';
       const reader = await readerOf(parts, asked, actions, signal);
       // A refusal that is repeated to the client is no news of the origin.
-      if (grants.refusal(reader) === undefined) grants.refuse(reader, why);
+      // Nor does it say anything of reading that somebody may not push.
+      if (actions === 'pull' && grants.refusal(reader) === undefined) grants.refuse(reader, why);
       return refusalFor(parts, asked, { why, actions }, signal);
     },
   };

@@ -13,6 +13,7 @@ import { manifestAnswers } from './manifests.ts';
 import { listAnswers } from './passthrough.ts';
 import type { Policies } from './policy.ts';
 import { openPrefetch, type Prefetch } from './prefetch.ts';
+import { openPushes, type Pushes } from './push.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
 import { tokenRealm } from './token-realm.ts';
@@ -48,7 +49,7 @@ export interface EndpointParts {
 /** Opens the endpoint on every address, or on none: the first address that cannot be opened is thrown. */
 export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   const prefetch = openPrefetch(parts);
-  const visitParts = wire(parts, prefetch);
+  const { visitParts, pushes } = wire(parts, prefetch);
   const active = new Set<Promise<void>>();
   let isDraining = false;
   const handle = async (incoming: IncomingMessage, response: ServerResponse, path: string) => {
@@ -83,6 +84,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
     await Promise.all([...closing, ...active, prefetch[Symbol.asyncDispose]()]);
+    await pushes[Symbol.asyncDispose]();
     signal.removeEventListener('abort', cut);
   };
   return {
@@ -92,7 +94,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   };
 }
 
-function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
+function wire(parts: EndpointParts, prefetch: Prefetch): { readonly visitParts: VisitParts; readonly pushes: Pushes } {
   const { origins, pulls, store, catalog, policies, members, report, now = Date.now } = parts;
   const hearsay = keepHearsay(members, now);
   const secrets = makeSecrets();
@@ -100,10 +102,14 @@ function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
   const access = openAccess({ origins, catalog, policies, challenges, hearsay, secrets, report, now });
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
+  const limits = { ...VISIT_LIMITS, ...parts.limits };
+  const pushParts = { origins, store, catalog, policies, access, report, now };
+  const pushes = openPushes({ ...pushParts, stallMs: limits.uploadStallMs });
   const router = openRouter({
     answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
+    answerPush: pushes.answer,
     answerToken: tokenRealm({ origins, policies, secrets, now }),
     access,
     challenges,
@@ -114,7 +120,7 @@ function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
     isOwn: ownNames(parts.hosts),
     report,
   });
-  return { router, buffers: bufferPool(), limits: { ...VISIT_LIMITS, ...parts.limits }, report };
+  return { visitParts: { router, buffers: bufferPool(), limits, report }, pushes };
 }
 
 function isListed(listen: readonly Address[], { host, port }: Address): boolean {

@@ -39,6 +39,7 @@ const TOLD: { readonly [C in FailureCode]?: readonly [status: number, code: stri
   // Without a challenge that the client can answer, 401 would make it try again; 403 sends it to the origin at once.
   unauthorized: [403, 'DENIED'],
   unsupported: [405, 'UNSUPPORTED'],
+  upload_unknown: [404, 'BLOB_UPLOAD_UNKNOWN'],
 };
 
 const MISSING: { readonly [S in Subject]: string } = {
@@ -71,7 +72,15 @@ export function refusalAnswer({ status, code, message, headers }: Refusal): Answ
 
 /** One error as the distribution specification writes it. */
 export function refusalBody(code: string, message: string): Buffer {
-  return Buffer.from(
-    JSON.stringify({ errors: [{ code, message: message.slice(0, MESSAGE_CHARS_MAX), detail: null }] }),
-  );
+  return errorsBody([{ code, message }]);
+}
+
+/** Several of them. */
+export function errorsBody(errors: readonly { readonly code: string; readonly message: string }[]): Buffer {
+  const told = errors.map(({ code, message }) => ({
+    code,
+    message: message.slice(0, MESSAGE_CHARS_MAX),
+    detail: null,
+  }));
+  return Buffer.from(JSON.stringify({ errors: told }));
 }

@@ -1,8 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, GatedOrigins, PassedOn } from '../origin/types.ts';
+import type { Demand } from '../origin/demand.ts';
+import type { Caller, GatedOrigins, PassedOn, Pushed } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
+import { pushedTo } from './fake-push.ts';
 import { type OriginRules, policies } from './policy.ts';
 
 export const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
@@ -17,7 +19,7 @@ export interface ImageShelves {
 }
 
 /** An origin for tests, and how it misbehaves. */
-interface FakeOrigin extends ImageShelves {
+export interface FakeOrigin extends ImageShelves {
   /** Each question, as `caller verb repository what`. */
   readonly asked: string[];
   state: 'up' | 'down' | 'silent' | 'private';
@@ -26,6 +28,12 @@ interface FakeOrigin extends ImageShelves {
   /** Leaves the digest out of what it says of a manifest. */
   hidesDigest: boolean;
   list: PassedOn | undefined;
+  /** How it wants to be shown a credential. */
+  demand: Demand | undefined;
+  /** What has come of uploads, by the path of their address. */
+  readonly uploads: Map<string, Buffer>;
+  /** What it says to every push instead. */
+  refusesPush: Pushed | undefined;
 }
 
 function fakeOrigin(): FakeOrigin {
@@ -37,6 +45,9 @@ function fakeOrigin(): FakeOrigin {
     gate: Promise.resolve(),
     hidesDigest: false,
     list: undefined,
+    demand: undefined,
+    uploads: new Map(),
+    refusesPush: undefined,
   };
 }
 
@@ -108,10 +119,17 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): GatedOrigin
           await ask(`referrers ${path} ${digest} ${query}`, signal);
           return origin.list;
         },
+        async push(push, signal) {
+          await ask(
+            `${push.method} ${path} ${push.to instanceof URL ? push.to.pathname + push.to.search : push.to}`,
+            signal,
+          );
+          return await pushedTo(origin, path, push);
+        },
       };
     },
-    gate: () => ({
-      demand: async () => undefined,
+    gate: (name) => ({
+      demand: async () => origins[name]?.demand,
       login: async () => {
         throw new Failure('unauthorized', 'the fake origin knows nobody');
       },

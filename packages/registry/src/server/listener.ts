@@ -36,6 +36,7 @@ const REFUSED: { readonly [code: string]: string } = {
 /** Opens a port for plain HTTP/1.1 and hands every request over as it came, one at a time per connection. */
 export async function openListener({ host, port }: Address, handle: Handle): Promise<Listener> {
   const turns = new WeakMap<Socket, Promise<void>>();
+  const latest = new WeakMap<Socket, IncomingMessage>();
   const ending = new WeakSet<Socket>();
   const app = fastify({
     bodyLimit: 1024,
@@ -47,6 +48,9 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     rewriteUrl: () => '/',
     clientErrorHandler(error, socket) {
       const turn = turns.get(socket);
+      const asked = latest.get(socket);
+      // Whoever reads its body would wait in vain for the rest.
+      if (asked && !asked.complete && asked.listenerCount('error') > 0) asked.emit('error', error);
       if (!turn) refuseBytes(error.code, socket);
       // A refusal now would end up inside the body that is being sent.
       else if (!ending.has(socket)) turn.finally(() => socket.destroySoon()).catch(() => undefined);
@@ -61,13 +65,14 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  // No request here has a body that is wanted, so none is invited.
+  // Whoever wants a body invites it.
   app.server.on('checkContinue', app.routing);
   app.server.on('checkExpectation', app.routing);
   app.addHook('onRequest', (request, reply, _done) => {
     reply.hijack();
     const { raw, originalUrl } = request;
     const { socket } = raw;
+    latest.set(socket, raw);
     const turn = (turns.get(socket) ?? Promise.resolve())
       .then(() => handle(raw, reply.raw, originalUrl))
       .finally(() => {

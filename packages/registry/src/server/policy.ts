@@ -54,16 +54,19 @@ const ANY_TAG: TagRule = { pattern: '*', ttlMs: 0, staleForMs: STALE_FOR_MS };
 export function policies(rules: Readonly<Record<string, OriginRules>>): Policies {
   const byOrigin = new Map(Object.entries(rules));
   const asks = ({ access, push, repositories = [] }: OriginRules) =>
-    push === true || access === 'proof' || repositories.some((repository) => repository.access === 'proof');
+    (push === true && access !== 'node') ||
+    access === 'proof' ||
+    repositories.some((repository) => repository.access === 'proof');
   const asking = [...byOrigin].filter(([, own]) => asks(own)).map(([name]) => name);
   return {
     for({ origin, path }) {
       const own = byOrigin.get(origin);
       const repository = own?.repositories?.find(({ pattern }) => fits(pattern, path));
+      const access = repository?.access ?? own?.access ?? 'public';
       return {
-        access: repository?.access ?? own?.access ?? 'public',
+        access,
         proof: own?.proof ?? PROOF_MAX,
-        push: own?.push ?? false,
+        push: own?.push === true && access !== 'bypass',
         tags: [...(repository?.tags ?? []), ...(own?.tags ?? []), ANY_TAG],
       };
     },

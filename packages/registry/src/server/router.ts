@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { describe, isFailure, type Report, type Repository, repositoryKey } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import type { Access } from './access.ts';
@@ -10,13 +10,15 @@ import { demandedBy, refusalAnswer, refusalOf } from './errors.ts';
 import { type IsOwn, refusalByHost } from './host.ts';
 import type { AnswerManifest } from './manifests.ts';
 import type { AnswerList } from './passthrough.ts';
+import { type AnswerPush, isPush } from './push.ts';
+import { pushRefusal } from './push-answer.ts';
 import { type Names, parseTarget, spellingOf, type Target } from './request.ts';
 import type { AnswerToken } from './token-realm.ts';
 import type { Secrets } from './wrapped-token.ts';
 
 /** Finds the answer to a request, and always gives one. */
 export interface Router {
-  route(incoming: IncomingMessage, path: string): Routed;
+  route(incoming: IncomingMessage, response: ServerResponse, path: string): Routed;
 }
 
 /** A request that has been understood, or refused already. */
@@ -33,6 +35,7 @@ export interface RouterParts {
   readonly answerManifest: AnswerManifest;
   readonly answerBlob: AnswerBlob;
   readonly answerList: AnswerList;
+  readonly answerPush: AnswerPush;
   readonly answerToken: AnswerToken;
   readonly access: Access;
   readonly challenges: Challenges;
@@ -54,7 +57,7 @@ const PING: Answer = {
 export function openRouter(parts: RouterParts): Router {
   const { origins, defaultOrigin, isOwn } = parts;
   return {
-    route(incoming, path) {
+    route(incoming, response, path) {
       const refusal = refusalByHost(incoming, path, isOwn);
       if (refusal) return settled(refusalAnswer(refusal));
       const names = {
@@ -66,7 +69,7 @@ export function openRouter(parts: RouterParts): Router {
         const target = parseTarget(incoming.method ?? '', path, names);
         return {
           target,
-          find: (signal) => findOrRefuse(parts, target, { incoming, path, names }, signal),
+          find: (signal) => findOrRefuse(parts, target, { incoming, response, path, names }, signal),
           refuse: (error) => refuse(parts, target, error),
         };
       } catch (error) {
@@ -80,8 +83,8 @@ export function openRouter(parts: RouterParts): Router {
 export function labelOf(target: Target | undefined): string {
   if (!target || !('repository' in target)) return '';
   const key = repositoryKey(target.repository);
-  if (target.kind === 'tags') return key;
-  if (target.kind !== 'manifest') return `${key}@${target.digest}`;
+  if (target.kind === 'tags' || target.kind === 'upload') return key;
+  if (target.kind !== 'manifest' && target.kind !== 'put') return `${key}@${target.digest}`;
   return 'tag' in target.reference ? `${key}:${target.reference.tag}` : `${key}@${target.reference.digest}`;
 }
 
@@ -91,6 +94,7 @@ function settled(answer: Answer): Routed {
 
 interface Arrival {
   readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
   readonly path: string;
   readonly names: Names;
 }
@@ -105,8 +109,9 @@ async function findOrRefuse(
   try {
     return await find(parts, target, arrival, signal);
   } catch (error) {
+    // A push sees to that itself: its credential may be the agent's.
     const isRefused = isFailure(error, 'denied') || isFailure(error, 'unauthorized');
-    if (!isRefused || demandedBy(error) !== undefined || !('repository' in target)) throw error;
+    if (!isRefused || demandedBy(error) !== undefined || !('repository' in target) || isPush(target)) throw error;
     throw await parts.access.refused(askedBy(target, arrival), error, 'pull', signal);
   }
 }
@@ -128,6 +133,9 @@ async function find(parts: RouterParts, target: Target, arrival: Arrival, signal
       const asked = askedBy(target, arrival);
       return answerBlob({ ...target, ...asked, range: headers.range, ifRange, headOnly }, signal);
     }
+    case 'upload':
+    case 'put':
+      return parts.answerPush(target, { ...arrival, asked: askedBy(target, arrival) }, signal);
     case 'tags':
     case 'referrers':
       return answerList({ ...target, ...askedBy(target, arrival) }, path, signal);
@@ -146,8 +154,11 @@ async function ping({ challenges, secrets, now }: RouterParts, arrival: Arrival,
 }
 
 /** The repository as the request asks for it, with what it shows of the client. */
-function askedBy({ repository }: { readonly repository: Repository }, { incoming, path }: Arrival): Asked {
-  return { repository, visitor: { ...visitorOf(incoming), ...spellingOf(path, repository) } };
+function askedBy(
+  { repository, place }: { readonly repository: Repository; readonly place?: string },
+  { incoming, path }: Arrival,
+): Asked {
+  return { repository, visitor: { ...visitorOf(incoming), ...spellingOf(path, repository, place) } };
 }
 
 function visitorOf({ headers }: IncomingMessage): Visitor {
@@ -158,6 +169,7 @@ function visitorOf({ headers }: IncomingMessage): Visitor {
 function refuse({ report }: RouterParts, target: Target | undefined, error: unknown): Answer {
   if (!isFailure(error)) report({ kind: 'error', where: 'endpoint', problem: describe(error) });
   if (!target || !('repository' in target)) return refusalAnswer(refusalOf(error, 'name'));
+  if (isPush(target)) return refusalAnswer(pushRefusal(error));
   const { origin } = target.repository;
   if (isFailure(error, 'origin_unavailable')) {
     report({ kind: 'masked', origin, target: labelOf(target), problem: describe(error) });

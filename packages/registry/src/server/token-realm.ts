@@ -63,6 +63,8 @@ export function tokenRealm({ origins, policies, secrets, now }: TokenRealmParts)
     const gate = origins.gate(origin);
     const key = secrets.idOf('login', origin, JSON.stringify(who ?? null), JSON.stringify(scopes));
     try {
+      // Whoever shows nothing to an origin that asks for nothing is not to be refused here.
+      if (!who && !(await gate.demand(AbortSignal.timeout(LOGIN_WAIT_MS)))) return wrapped(undefined, '');
       const { authorization, expiresAt } = await loginAt(gate, wanted);
       if (authorization.startsWith('Basic ')) return wrapped(origin, authorization);
       if (who) setBounded(last, [key, { authorization, at: now() }], TOKENS_KEPT_MAX);
@@ -116,7 +118,7 @@ function loginAt(gate: Gate, { origin, who, scopes }: Wanted) {
 /** Whether the origin has a say in it: what anyone may read needs no token. */
 function isAskedFor(policies: Policies, { repository, actions }: Scope): boolean {
   const { access, push } = policies.for(repository);
-  return access === 'proof' || (push && actions !== 'pull');
+  return access === 'proof' || (push && access !== 'node' && actions !== 'pull');
 }
 
 /** The origin that a login without a repository is for, where that is clear. */
