@@ -4,11 +4,13 @@ import { readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { Failure, isOriginName, isRepositoryPath, type Report } from '@drayage/core';
+import { guardedConnector, permitsOwn } from './address.ts';
 import { type Authority, authorityOf } from './authority.ts';
 import { credentialsOf } from './credentials.ts';
+import { type Forwarder, startForwarder } from './forward.ts';
 import { type Line, startLine } from './line.ts';
 import { repositoryOf } from './repository.ts';
-import type { OriginSettings, Origins } from './types.ts';
+import type { Forwarders, OriginSettings, Origins } from './types.ts';
 
 export interface OriginsParts {
   readonly origins: readonly OriginSettings[];
@@ -30,8 +32,11 @@ export function startOrigins({
   version,
   now = Date.now,
   lookup = systemLookup,
-}: OriginsParts): Origins {
-  const known = new Map<string, { readonly line: Line; readonly authority: Authority }>();
+}: OriginsParts): Origins & Forwarders {
+  const known = new Map<
+    string,
+    { readonly line: Line; readonly authority: Authority; readonly forwarder: Forwarder }
+  >();
   const checked = origins.map((settings) => ({
     settings,
     url: checkedUrl(settings),
@@ -42,8 +47,10 @@ export function startOrigins({
     const trust = authorities === undefined ? trustSystem : once(() => trusting([authorities]));
     const line = startLine({ origin: settings.name, url, version, lookup, trust, now, report });
     const credentials = credentialsOf(settings, home, now);
+    const guard = { origin: settings.name, host: url.hostname, lookup, trust };
     known.set(settings.name, {
       line,
+      forwarder: startForwarder(url, guardedConnector(guard, permitsOwn())),
       authority: authorityOf({ line, credentials, realms: settings.realms, now }),
     });
   }
@@ -56,6 +63,11 @@ export function startOrigins({
       if (!isRepositoryPath(path)) throw new Failure('name_invalid', 'the repository name is malformed');
       return repositoryOf({ ...entry, path, caller }, report);
     },
+    forwarder(origin) {
+      const entry = known.get(origin);
+      if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+      return entry.forwarder;
+    },
     status() {
       return [...known.values()].map(({ line }) => ({
         name: line.origin,
@@ -64,7 +76,10 @@ export function startOrigins({
       }));
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...known.values()].map(({ line }) => line[Symbol.asyncDispose]()));
+      const entries = [...known.values()];
+      await Promise.all(
+        entries.flatMap(({ line, forwarder }) => [line, forwarder]).map((one) => one[Symbol.asyncDispose]()),
+      );
     },
   };
 }

@@ -1,4 +1,5 @@
 import type { Digest, Remote } from '@drayage/core';
+import type { Forwarder } from './forward.ts';
 
 /** One origin registry, as the operator named it. */
 export interface OriginSettings {
@@ -72,4 +73,10 @@ export interface Origins extends AsyncDisposable {
   /** Throws `name_unknown` when the origin is not on the list. */
   repository(origin: string, path: string, caller: Caller): OriginRepository;
   status(): readonly OriginStatus[];
+}
+
+/** Ways to origins for requests that go on as they came. */
+export interface Forwarders {
+  /** Throws `name_unknown` when the origin is not on the list. */
+  forwarder(origin: string): Forwarder;
 }

@@ -17,6 +17,21 @@ export interface VisitLimits extends SendLimits {
 
 export const VISIT_LIMITS: VisitLimits = { ...SEND_LIMITS, firstByteMs: 10_000, patientFirstByteMs: 30_000 };
 
+/** The origin that a client means, which gets what is not answered here. */
+export interface Meant {
+  readonly origin: string;
+  /** Lets it answer, and resolves when that answer is sent. Throws when there is none. */
+  forward(incoming: IncomingMessage, response: ServerResponse, progress: ForwardProgress): Promise<void>;
+}
+
+export interface ForwardProgress {
+  /** Called when the headers are on their way. */
+  started(): void;
+  sent(bytes: number): void;
+  /** Aborts when the client goes. */
+  readonly signal: AbortSignal;
+}
+
 export interface VisitParts {
   readonly router: Router;
   readonly buffers: BufferPool;
@@ -40,13 +55,16 @@ const PATIENT_CLIENT = /^(?:containers|skopeo|buildah|cri-o)\//i;
 // What nginx logs for a client that closed before it was answered.
 const CODE_CLIENT_GONE = 499;
 
+/** A request as it came, and whom it is for when that is not us. */
+export interface Visitor {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly meant?: Meant;
+}
+
 /** Serves one request, whatever happens, and reports how it went. Never rejects. */
-export async function serve(
-  parts: VisitParts,
-  incoming: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-): Promise<void> {
+export async function serve(parts: VisitParts, { incoming, response, path, meant }: Visitor): Promise<void> {
   if (incoming.socket.destroyed) return;
   const { router, report } = parts;
   const visit: Visit = {
@@ -61,12 +79,18 @@ export async function serve(
   // What goes wrong on the connection ends it, and that end is what counts.
   response.on('error', () => undefined);
   setCommonHeaders(visit, path);
-  const routed = router.route(incoming, path);
+  const routed = router.route(incoming, path, meant?.origin);
   try {
-    await attempt(visit, parts, routed.find).catch((error: unknown) => {
-      if (response.headersSent || response.destroyed) throw error;
-      return attempt(visit, parts, async () => routed.refuse(error));
-    });
+    await attempt(visit, parts, routed.find)
+      .catch((error: unknown) => {
+        // A body that was read cannot be sent on again.
+        if (!meant || isAnswered(visit) || incoming.readableDidRead) throw error;
+        return forward(visit, meant);
+      })
+      .catch((error: unknown) => {
+        if (isAnswered(visit)) throw error;
+        return attempt(visit, parts, async () => routed.refuse(error));
+      });
   } catch (error) {
     visit.problem = describe(error);
     response.destroy();
@@ -74,6 +98,37 @@ export async function serve(
   const { source, bytes } = visit;
   if (source !== undefined && bytes > 0) report({ kind: 'served', to: 'client', source, bytes });
   report(happeningOf(visit, routed.target));
+}
+
+function isAnswered({ response }: Visit): boolean {
+  return response.headersSent || response.destroyed;
+}
+
+async function forward(visit: Visit, meant: Meant): Promise<void> {
+  const { incoming, response } = visit;
+  const stop = new AbortController();
+  const gone = () => stop.abort(new Failure('blob_unavailable', 'the client closed the connection'));
+  response.once('close', gone);
+  // The answer is the origin's, and so are its headers.
+  const ours = response.getHeaders();
+  for (const name of Object.keys(ours)) response.removeHeader(name);
+  try {
+    await meant.forward(incoming, response, {
+      started: () => {
+        visit.firstByteAt = performance.now();
+        visit.problem = undefined;
+      },
+      sent: (bytes) => {
+        visit.bytes += bytes;
+      },
+      signal: stop.signal,
+    });
+  } catch (error) {
+    if (!isAnswered(visit)) for (const [name, value] of Object.entries(ours)) response.setHeader(name, value ?? '');
+    throw error;
+  } finally {
+    response.off('close', gone);
+  }
 }
 
 function setCommonHeaders({ incoming, response }: Visit, path: string): void {
