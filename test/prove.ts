@@ -10,6 +10,7 @@ import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { setup } from './prove/setup.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
@@ -28,6 +29,7 @@ const USUAL: readonly Proof[] = [
   herd,
   directory,
   fuzz,
+  setup,
   swarmHerd,
   swarmJitter,
   swarmWave,

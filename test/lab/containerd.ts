@@ -14,9 +14,13 @@ interface HostsFile {
   readonly overridePath?: boolean;
 }
 
-export interface Containerd extends AsyncDisposable {
+/** A containerd, by each of its doors. */
+export interface Clients extends AsyncDisposable {
   readonly ctr: Client;
   readonly cri: Client;
+}
+
+export interface Containerd extends Clients {
   /** Replaces the mirror settings of all registries by these: a folder name such as docker.io or _default for each. */
   mirrors(files: Readonly<Record<string, HostsFile>>): void;
 }
@@ -42,16 +46,41 @@ export async function startContainerd(
     }
   };
   mirrors({ 'docker.io': HUB });
+  return {
+    ...(await startWith(['--config', path('config.toml')], { folder, authorities, socket, hosts, inside })),
+    mirrors,
+  };
+}
+
+/** Starts a containerd that is configured by /etc/containerd alone, as a package would. */
+export async function startPackagedContainerd(folder: string, authorities: string): Promise<Clients> {
+  mkdirSync(folder, { recursive: true });
+  const socket = '/run/containerd/containerd.sock';
+  return startWith([], { folder, authorities, socket, hosts: '/etc/containerd/certs.d', inside: [] });
+}
+
+interface Place {
+  readonly folder: string;
+  readonly authorities: string;
+  readonly socket: string;
+  readonly hosts: string;
+  readonly inside: readonly string[];
+}
+
+async function startWith(
+  args: readonly string[],
+  { folder, authorities, socket, hosts, inside }: Place,
+): Promise<Clients> {
   const env = { SSL_CERT_FILE: authorities };
   // ctr fetches by itself, so it has to run where containerd does.
-  const ctr = (args: readonly string[]) => {
-    const call = commandAt(inside, 'ctr', ['-a', socket, ...args]);
+  const ctr = (words: readonly string[]) => {
+    const call = commandAt(inside, 'ctr', ['-a', socket, ...words]);
     return must(call.command, call.args, { env });
   };
   const daemon = await start({
-    ...commandAt(inside, 'containerd', ['--config', path('config.toml')]),
+    ...commandAt(inside, 'containerd', args),
     env,
-    log: path('containerd.log'),
+    log: join(folder, 'containerd.log'),
     ready: async () => (await ctr(['version'])) !== '',
   });
   const pull = async (reference: string) =>
@@ -59,7 +88,6 @@ export async function startContainerd(
   return {
     ctr: clientOf('ctr', 'default', ctr, pull),
     cri: clientOf('cri', 'k8s.io', ctr, async (reference) => void (await callCri(socket, 'PullImage', reference))),
-    mirrors,
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
 }

@@ -2,7 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_HOST } from './agent.ts';
 import type { Client } from './client.ts';
-import { commandAt, must, type Result, run, start, until } from './process.ts';
+import { commandAt, must, type Result, type Running, run, start, until } from './process.ts';
 
 /** The Debian command line: newer ones build only with a plug-in. */
 const DOCKER = '/usr/bin/docker';
@@ -56,8 +56,28 @@ export async function startDocker(
     ready: async () => (await run(DOCKER, ['version'], { env })).code === 0,
     readyWaitMs: SOCKET_WAIT_MS,
   });
-  const docker: Docker['docker'] = (args, extra = {}) => run(DOCKER, args, { env: { ...env, ...extra } });
-  const mustDocker: Docker['mustDocker'] = (args, extra = {}) => must(DOCKER, args, { env: { ...env, ...extra } });
+  return dockerOf(env, daemon);
+}
+
+/** Starts a dockerd that is configured by /etc/docker alone, as a package would. */
+export async function startPackagedDocker(folder: string, authorities: string): Promise<Docker> {
+  mkdirSync(folder, { recursive: true });
+  const env = { DOCKER_CONFIG: join(folder, 'cli') };
+  const daemon = await start({
+    command: 'dockerd',
+    args: [],
+    env: { SSL_CERT_FILE: authorities },
+    log: join(folder, 'dockerd.log'),
+    ready: async () => (await run(DOCKER, ['version'], { env })).code === 0,
+    readyWaitMs: SOCKET_WAIT_MS,
+  });
+  return dockerOf(env, daemon);
+}
+
+/** The command line of docker, in front of a daemon. */
+function dockerOf(env: Readonly<Record<string, string>>, daemon: Running): Docker {
+  const docker: Docker['docker'] = (args, more = {}) => run(DOCKER, args, { env: { ...env, ...more } });
+  const mustDocker: Docker['mustDocker'] = (args, more = {}) => must(DOCKER, args, { env: { ...env, ...more } });
   return {
     name: 'dockerd',
     docker,

@@ -20,6 +20,15 @@ export function podmanOn(inside: readonly string[], folder: string, authorities:
   return podman(join(folder, 'podman'), policy, env, inside);
 }
 
+/** podman alone, which reads what /etc/containers says, as a package would. */
+export function packagedPodman(folder: string, authorities: string): Client {
+  const {
+    policy,
+    env: { CONTAINERS_REGISTRIES_CONF: _, ...env },
+  } = settle(folder, authorities);
+  return podman(join(folder, 'podman'), policy, env);
+}
+
 /** Writes the settings that all of them read. */
 function settle(
   folder: string,

@@ -63,3 +63,11 @@ export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';
   return host === '::' ? '::1' : host;
 }
+
+/** Of the addresses something listens at, the one that programs of this host should use. */
+export function nearest(addresses: readonly string[]): string {
+  const chosen = addresses.find((address) => address.startsWith('127.')) ?? addresses[0];
+  if (chosen === undefined) return '';
+  const { host, port } = parseAddress(chosen);
+  return formatAddress({ host: reachable(host), port });
+}

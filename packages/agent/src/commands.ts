@@ -15,6 +15,17 @@ const CLIENT_FLAGS: readonly Flag[] = [
   JSON_FLAG,
   HELP_FLAG,
 ];
+const SETUP_FLAGS: readonly Flag[] = [
+  { flag: 'dry-run', help: 'change nothing, and show what would change' },
+  { flag: 'undo', help: 'put every file back as it was before' },
+  { flag: 'root', value: 'DIR', help: "where the host's root is, such as /host in a container [/]" },
+  { flag: 'offline', help: 'ask no agent: take its address and origins from the options, as the agent does' },
+  {
+    flag: 'canary',
+    value: 'IMAGE',
+    help: 'the image to check with [the last one the agent resolved, else hello-world]',
+  },
+];
 const FOLLOW_FLAG: Flag = { flag: 'follow', help: 'stay, and show how they go on' };
 const PLATFORM_FLAG: Flag = { flag: 'platform', value: 'OS/ARCH', help: "one platform, or all [this machine's]" };
 
@@ -95,6 +106,17 @@ export const COMMANDS: readonly Command[] = [
     flags: [JSON_FLAG, HELP_FLAG],
     readsOptions: false,
     run: async (call) => (await import('./commands/key.ts')).key(call),
+  },
+  {
+    ...ofOptions,
+    name: 'setup',
+    summary: 'have a runtime pull through the agent, or undo that',
+    positionals: ['docker|containerd|podman'],
+    flags: [
+      ...SETUP_FLAGS,
+      ...AGENT_FLAGS.filter(({ flag }) => ['config', 'listen', 'admin', 'origin', 'json', 'help'].includes(flag)),
+    ],
+    run: async (call) => (await import('./commands/setup.ts')).setup(call),
   },
   {
     ...ofOptions,

@@ -16,6 +16,7 @@ export const FAILURE_CODES = [
   'options_invalid',
   'origin_unavailable',
   'range_invalid',
+  'setup_refused',
   'store_in_use',
   'unauthorized',
   'unsupported',

@@ -1,58 +1,76 @@
 import { describe, Failure, isFailure } from '@drayage/core';
-import { formatAddress, localUrl, reachable } from '../address.ts';
-import { clientOf } from '../admin-client.ts';
-import { type Call, EXIT, type Output } from '../command.ts';
-import { type Config, readConfig } from '../config.ts';
+import { formatAddress, localUrl, nearest } from '../address.ts';
+import { type AdminClient, clientOf } from '../admin-client.ts';
+import type { AgentStatus } from '../agent-status.ts';
+import { type Call, EXIT } from '../command.ts';
+import { readConfig } from '../config.ts';
+import { checkBreakers, checkCredentials, type KnownImage } from '../doctor/credential.ts';
 import { checkDisk } from '../doctor/disk.ts';
-import type { Finding } from '../doctor/finding.ts';
+import { type Finding, formatFindings } from '../doctor/finding.ts';
 import { checkEndpoint, checkOrigins } from '../doctor/network.ts';
 import { checkRuntimes } from '../doctor/runtimes.ts';
+import { checkSwarm, type Seen } from '../doctor/swarm.ts';
+import { hostFiles } from '../setup/host-files.ts';
 import { sourcesOf } from '../sources.ts';
-import { paint } from '../terminal.ts';
+import { VERSION } from '../version.ts';
 
 /** Checks all that a pull depends on, and says in words what to do. Exits 3 when no agent answers, 1 when something is broken. */
 export async function doctor(call: Call): Promise<number> {
-  const { out } = call.around;
+  const { out, home } = call.around;
   const config = await readConfig(sourcesOf(call));
-  const agent = await checkAgent(config);
-  const [listen] = config.listen;
-  const endpoint = listen ? formatAddress({ host: reachable(listen.host), port: listen.port }) : '';
+  const client = clientOf(config.admin);
+  const agent = await checkAgent(client);
+  const { seen } = agent;
+  const images = seen ? await knownImages(client) : [];
+  const listens = seen?.status.addresses.endpoint ?? config.listen.map(formatAddress);
+  const endpoint = nearest(listens);
+  const served = config.origins.filter(({ rules }) => rules.access !== 'bypass').map(({ name }) => name);
+  const origins = seen?.status.origins.map(({ name }) => name) ?? served;
   const findings = [
-    ...agent,
-    await checkEndpoint(endpoint),
+    ...(await checkRuntimes(hostFiles('/'), { endpoint, origins })),
+    ...agent.findings,
+    ...(await checkEndpoint(endpoint, images[0])),
     ...(await checkOrigins(config.origins)),
+    ...checkBreakers(seen?.status.origins ?? []),
+    ...(await checkCredentials(config.origins, images, { home, version: VERSION })),
+    ...(await checkSwarm(config, seen)),
     ...(await checkDisk(config.data)),
-    ...(await checkRuntimes('/', endpoint)),
   ];
   if (call.isJson) out.write(`${JSON.stringify({ findings })}\n`);
-  else out.write(findings.map((finding, at) => format(finding, findings[at + 1], out)).join(''));
-  if (agent.some(({ state }) => state === 'bad')) return EXIT.unanswered;
+  else out.write(formatFindings(findings, out));
+  if (!seen) return EXIT.unanswered;
   return findings.some(({ state }) => state === 'bad') ? EXIT.failed : EXIT.done;
 }
 
-const MARKS = { good: ['green', 'ok  '], warning: ['yellow', 'warn'], bad: ['red', 'bad '] } as const;
-
-function format({ about, state, finding, advice }: Finding, next: Finding | undefined, out: Output): string {
-  const [colour, mark] = MARKS[state];
-  // Advice that holds for several in a row stands once, under the last.
-  const todo =
-    advice === undefined || advice === next?.advice ? '' : `${' '.repeat(6)}${paint(out, 'bold', 'do:')} ${advice}\n`;
-  return `${paint(out, colour, mark)}  ${about}: ${finding}\n${todo}`;
+async function knownImages(client: AdminClient): Promise<readonly KnownImage[]> {
+  return (await client.get<{ images: readonly KnownImage[] }>('/api/images')).images;
 }
 
-async function checkAgent({ admin }: Config): Promise<readonly Finding[]> {
+interface Agent {
+  readonly findings: readonly Finding[];
+  /** Undefined when none answers. */
+  readonly seen: Seen | undefined;
+}
+
+async function checkAgent(client: AdminClient): Promise<Agent> {
   const about = 'agent';
-  const client = clientOf(admin);
+  const { address } = client;
   try {
-    const { version } = await client.get<{ version: string }>('/api/status');
+    const status = await client.get<AgentStatus>('/api/status');
+    const { members } = await client.get<Pick<Seen, 'members'>>('/api/members');
+    const seen = { status, members };
     const ready = await client.ask('/readyz?verbose');
-    const answers: Finding = { about, state: 'good', finding: `version ${version} answers on ${localUrl(admin)}` };
-    if (ready.status === 200) return [answers, { about, state: 'good', finding: 'it is ready' }];
+    const answers: Finding = {
+      about,
+      state: 'good',
+      finding: `version ${status.version} answers on ${localUrl(address)}`,
+    };
+    if (ready.status === 200) return { findings: [answers, { about, state: 'good', finding: 'it is ready' }], seen };
     const finding = `it is not ready: ${ready.text.trim().replaceAll('\n', '; ')}`;
-    return [answers, { about, state: 'warning', finding, advice: 'see the lines marked [-]' }];
+    return { findings: [answers, { about, state: 'warning', finding, advice: 'see the lines marked [-]' }], seen };
   } catch (error) {
     if (!isFailure(error)) throw new Failure('agent_unreachable', describe(error), { cause: error });
     const advice = 'start it: drayage agent (or: npm start); if it runs elsewhere, name its --admin address';
-    return [{ about, state: 'bad', finding: describe(error), advice }];
+    return { findings: [{ about, state: 'bad', finding: describe(error), advice }], seen: undefined };
   }
 }

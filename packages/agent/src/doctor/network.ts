@@ -4,6 +4,9 @@ import { request as requestSecure } from 'node:https';
 import { getCACertificates } from 'node:tls';
 import { describe } from '@drayage/core';
 import type { OriginConfig } from '../origin-config.ts';
+import { pullAs } from '../setup/canary.ts';
+import type { Dialect } from '../setup/steps.ts';
+import type { KnownImage } from './credential.ts';
 import type { Finding } from './finding.ts';
 
 const ANSWER_MS = 5000;
@@ -14,18 +17,41 @@ interface Answer {
   readonly date: number | undefined;
 }
 
-/** Asks the registry endpoint what every runtime asks first. */
-export async function checkEndpoint(endpoint: string): Promise<Finding> {
+/** Asks the registry endpoint what every runtime asks first, and then, in the words of each, for an image it knows. */
+export async function checkEndpoint(endpoint: string, known: KnownImage | undefined): Promise<readonly Finding[]> {
   const about = 'endpoint';
+  const url = `http://${endpoint}/v2/`;
   try {
-    const { status } = await ask(`http://${endpoint}/v2/`);
-    if (status === 200) return { about, state: 'good', finding: `http://${endpoint}/v2/ answers` };
-    const advice = 'something else may listen there; give the agent another --listen address';
-    return { about, state: 'bad', finding: `http://${endpoint}/v2/ answers with status ${status}`, advice };
+    const { status } = await ask(url);
+    if (status !== 200 && status !== 401) {
+      const advice = 'something else may listen there; give the agent another --listen address';
+      return [{ about, state: 'bad', finding: `${url} answers with status ${status}`, advice }];
+    }
   } catch (error) {
     const advice = 'start the agent, or name its --listen address';
-    return { about, state: 'bad', finding: `http://${endpoint}/v2/ does not answer: ${describe(error)}`, advice };
+    return [{ about, state: 'bad', finding: `${url} does not answer: ${describe(error)}`, advice }];
   }
+  const answers: Finding = { about, state: 'good', finding: `${url} answers` };
+  return known ? [answers, await checkDialects(endpoint, known)] : [answers];
+}
+
+/** An image may be gone or private by now, so that it cannot be had is only a warning. */
+async function checkDialects(endpoint: string, { repository, tag }: KnownImage): Promise<Finding> {
+  const about = 'endpoint';
+  const image = `${repository}:${tag}`;
+  const dialects: readonly Dialect[] = repository.startsWith('docker.io/')
+    ? ['ns', 'prefix', 'default']
+    : ['ns', 'prefix'];
+  for (const dialect of dialects) {
+    try {
+      await pullAs(dialect, image, endpoint);
+    } catch (error) {
+      const asked = { ns: 'containerd', prefix: 'podman', default: 'dockerd' }[dialect];
+      const finding = `${image} cannot be had in the words of ${asked}: ${describe(error)}`;
+      return { about, state: 'warning', finding, advice: `drayage explain ${image}` };
+    }
+  }
+  return { about, state: 'good', finding: `it gives ${image} in the words of every runtime` };
 }
 
 /** Asks every origin, and compares its clock with ours: certificates and tokens depend on it. */

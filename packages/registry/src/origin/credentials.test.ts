@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { describe as words } from '@drayage/core';
 import { afterEach, expect, test, vi } from 'vitest';
 import { credentialsOf } from './credentials.ts';
@@ -74,6 +75,25 @@ test.each([
     .catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code: 'unauthorized' });
   expect(words(error)).not.toContain('s3cret');
+});
+
+test.each([
+  ['a user name and a password', { 'https://registry.lab.test/v1/': { auth, email: 'a@example.com' } }, alice],
+  ['entries of others only', { 'other.test': { auth } }, undefined],
+])('the older .dockercfg with %s is understood', async (_, config, expected) => {
+  await using file = await tempFile(JSON.stringify(config));
+  expect(await reader({ kind: 'dockerConfig', file: file.path }).read()).toEqual(expected);
+});
+
+test('an empty entry beside a helper is none, and a pipe or an empty file in place of a secret is an error', async () => {
+  await using file = await tempFile(JSON.stringify({ auths: { 'lab.test': {} }, credHelpers: { 'other.test': 'x' } }));
+  expect(await reader({ kind: 'dockerConfig', file: file.path }).read()).toBeUndefined();
+  execFileSync('mkfifo', [`${file.path}.pipe`]);
+  await using empty = await tempFile('\n');
+  for (const passwordFile of [`${file.path}.pipe`, empty.path]) {
+    const error = reader({ kind: 'password', username: 'alice', passwordFile }).read();
+    await expect(error).rejects.toMatchObject({ code: 'unauthorized', message: expect.stringContaining(passwordFile) });
+  }
 });
 
 test('a file that is missing or no configuration is named, and nothing of it is repeated', async () => {

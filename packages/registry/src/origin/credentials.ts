@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '@drayage/core';
 import type { Credential } from './credential.ts';
@@ -38,11 +39,11 @@ export function credentialsOf(settings: OriginSettings, home: string, now: () =>
 
   async function readConfig(file: string): Promise<Credential | undefined> {
     const config = parseObject(await readSmall(file, name));
-    if (!config) throw new Failure('unauthorized', `${name}: ${file} is no docker configuration`);
+    if (!config) throw new Failure('unauthorized', `${name}: the credential file ${file} is no docker configuration`);
     const helpers = field(config, 'credHelpers');
     const helper =
       keys.map((key) => text(helpers, key)).find((found) => found !== undefined) ?? text(config, 'credsStore');
-    return (helper && (await help(helper))) || entryOf(field(config, 'auths'), keys);
+    return (helper && (await help(helper))) || entryOf(authsOf(config), keys, `${name}: the credential file ${file}`);
   }
 
   return {
@@ -50,8 +51,10 @@ export function credentialsOf(settings: OriginSettings, home: string, now: () =>
       if (!credential) return undefined;
       if (credential.kind === 'helper') return help(credential.helper);
       if (credential.kind === 'dockerConfig') return readConfig(inHome(credential.file, home));
-      const password = await readSmall(inHome(credential.passwordFile, home), name);
-      return { kind: 'password', username: credential.username, password: password.replace(/\r?\n$/, '') };
+      const file = inHome(credential.passwordFile, home);
+      const password = (await readSmall(file, name)).replace(/\r?\n$/, '');
+      if (password === '') throw new Failure('unauthorized', `${name}: the credential file ${file} is empty`);
+      return { kind: 'password', username: credential.username, password };
     },
     forget() {
       kept = undefined;
@@ -67,17 +70,27 @@ function keysOf(name: string, url: URL): readonly string[] {
   return [...hub, ...hosts, ...forms];
 }
 
-function entryOf(auths: object | undefined, keys: readonly string[]): Credential | undefined {
+/** The entries of a docker configuration: under `auths`, or, in the older `.dockercfg`, the file itself. */
+function authsOf(config: object): object | undefined {
+  const isOlder = !['auths', 'credHelpers', 'credsStore'].some((key) => Object.hasOwn(config, key));
+  return isOlder ? config : field(config, 'auths');
+}
+
+function entryOf(auths: object | undefined, keys: readonly string[], where: string): Credential | undefined {
   for (const key of keys) {
     const entry = field(auths, key);
     const token = text(entry, 'identitytoken');
     if (token) return { kind: 'identity', token };
     const auth = text(entry, 'auth');
-    const pair = auth
-      ? Buffer.from(auth, 'base64').toString()
-      : `${text(entry, 'username') ?? ''}:${text(entry, 'password') ?? ''}`;
+    const username = text(entry, 'username') ?? '';
+    // Beside a helper, docker leaves entries that say nothing.
+    if (!auth && username === '') continue;
+    const pair = auth ? Buffer.from(auth, 'base64').toString() : `${username}:${text(entry, 'password') ?? ''}`;
     const colon = pair.indexOf(':');
-    if (colon > 0) return { kind: 'password', username: pair.slice(0, colon), password: pair.slice(colon + 1) };
+    // To go on without it would ask the origin as anybody, and hide what is wrong.
+    if (colon < 1)
+      throw new Failure('unauthorized', `${where} has an entry for ${key} that holds no user and password`);
+    return { kind: 'password', username: pair.slice(0, colon), password: pair.slice(colon + 1) };
   }
   return undefined;
 }
@@ -86,12 +99,24 @@ function inHome(file: string, home: string): string {
   return file.startsWith('~/') ? join(home, file.slice(2)) : file;
 }
 
-async function readSmall(file: string, origin: string): Promise<string> {
+async function readSmall(path: string, origin: string): Promise<string> {
   try {
-    const { size } = await stat(file);
-    if (size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX} bytes`);
-    return await readFile(file, 'utf8');
+    return await readOnce(path).catch((error: NodeJS.ErrnoException) => {
+      // The way to it leads over a link that may have been swapped while it was walked.
+      if (error.code === 'ENOENT') return readOnce(path);
+      throw error;
+    });
   } catch (error) {
-    throw new Failure('unauthorized', `${origin}: the credential file ${file} cannot be read`, { cause: error });
+    throw new Failure('unauthorized', `${origin}: the credential file ${path} cannot be read`, { cause: error });
   }
+}
+
+/** Opened once: what a link leads to may be another file the next moment, and this one is whole. */
+async function readOnce(path: string): Promise<string> {
+  // A pipe in its place must not hold up whoever waits for an answer.
+  await using file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  const found = await file.stat();
+  if (!found.isFile()) throw new Error('it is no file');
+  if (found.size > FILE_BYTES_MAX) throw new Error(`larger than ${FILE_BYTES_MAX} bytes`);
+  return await file.readFile('utf8');
 }
