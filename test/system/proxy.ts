@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Agent, startAgent } from '../lab/agent.ts';
+import { AGENT_COMMAND, type Agent, startAgent } from '../lab/agent.ts';
 import { expectImage } from '../lab/client.ts';
 import { type Docker, startDocker } from '../lab/docker.ts';
 import { blobBytes, HELLO, imageFor } from '../lab/images.ts';
 import { AUTH_ADDRESS } from '../lab/namespace.ts';
 import { AGENT_DOOR, EXAMPLE_DOOR, HUB_DOOR } from '../lab/origin.ts';
+import { must } from '../lab/process.ts';
 import { startTokenServer } from '../lab/token-server.ts';
 import type { Scenario, Stage } from './scenario.ts';
 
 const PROXY = '127.0.0.1:5054';
+const CERTIFICATES = '/etc/docker/certs.d';
 const REGISTRY = 'registry.example.com';
 const PLAIN = 'plain.example.com:5080';
 const needs = ['dockerd', 'docker', 'openssl'];
@@ -20,15 +22,22 @@ async function startBoth({ folder, origin, authority }: Stage) {
   await using started = new AsyncDisposableStack();
   const more = ['--proxy-listen', PROXY];
   const agent = started.use(await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url, more }));
-  const trusted = `/etc/docker/certs.d/${REGISTRY}`;
-  mkdirSync(trusted, { recursive: true });
-  copyFileSync(join(agent.data, 'proxy/ca.crt'), join(trusted, 'ca.crt'));
-  started.defer(() => rmSync(trusted, { recursive: true }));
-  const env = { HTTPS_PROXY: `http://${PROXY}`, HTTP_PROXY: `http://${PROXY}` };
+  const env = await setUp(folder);
+  started.defer(() => rmSync(CERTIFICATES, { recursive: true }));
   const settings = { 'insecure-registries': [PLAIN] };
   const docker = started.use(await startDocker(join(folder, 'docker'), authority.bundle, { settings, env }));
   const all = started.move();
   return { agent, docker, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+/** What `drayage setup` has systemd and dockerd read, put where only this dockerd sees it. */
+async function setUp(folder: string): Promise<Record<string, string>> {
+  const root = join(folder, 'root');
+  mkdirSync(join(root, 'etc/docker'), { recursive: true });
+  await must(AGENT_COMMAND, ['setup', 'docker', '--proxy', '--root', root]);
+  cpSync(join(root, CERTIFICATES), CERTIFICATES, { recursive: true });
+  const unit = readFileSync(join(root, 'etc/systemd/system/docker.service.d/drayage-proxy.conf'), 'utf8');
+  return Object.fromEntries([...unit.matchAll(/^Environment="(\w+)=(.*)"$/gm)].map(([, name, value]) => [name, value]));
 }
 
 const outcome = (agent: Agent, name: string) => agent.metric('drayage_proxied_total', { outcome: name });

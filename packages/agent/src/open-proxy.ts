@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns';
+import { readFile } from 'node:fs/promises';
 import { BlockList } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
-import type { Report } from '@drayage/core';
+import { Failure, type Report } from '@drayage/core';
 import {
   dialer,
   type Endpoint,
@@ -23,9 +24,9 @@ export interface OpenProxy extends Pick<ForwardProxy, 'drain' | typeof Symbol.as
 /** What a runtime has to be told to use the proxy. */
 export interface ProxyStatus {
   readonly address: string;
-  /** What it has to trust for these hosts, in PEM. */
+  /** What it has to trust for these registries, in PEM. */
   readonly certificate: string;
-  readonly hosts: readonly string[];
+  readonly places: readonly string[];
 }
 
 export interface OpenProxyParts {
@@ -48,9 +49,25 @@ export async function openProxy(config: Config, parts: OpenProxyParts): Promise<
   const status = {
     address: formatAddress(proxy.address),
     certificate: issuer.certificate,
-    hosts: routes.hosts,
+    places: routes.places,
   };
   return { status: () => status, drain: proxy.drain, [Symbol.asyncDispose]: () => proxy[Symbol.asyncDispose]() };
+}
+
+/** The same of an agent that is not asked. Undefined when it has no proxy, or was never started with one. */
+export async function proxyOf(config: Config): Promise<ProxyStatus | undefined> {
+  const { proxyListen, proxyOthers, origins, data } = config;
+  if (proxyListen === undefined) return undefined;
+  const certificate = await readFile(authorityFile(data), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw new Failure('disk_failed', `${authorityFile(data)} cannot be read`, { cause: error });
+  });
+  const { places } = routesTo(origins, proxyOthers);
+  return certificate === undefined ? undefined : { address: formatAddress(proxyListen), certificate, places };
+}
+
+function authorityFile(data: string): string {
+  return join(data, 'proxy', 'ca.crt');
 }
 
 /** Interfaces come and go, so they are looked at each time. */

@@ -80,7 +80,7 @@ function greet(running: Agent, config: Config, { call, log }: { call: Call; log:
   const [endpoint = ''] = running.endpoint;
   log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
   const proxy = running.proxy?.status();
-  if (proxy) log.info(`forward proxy on http://${proxy.address}, answering for ${proxy.hosts.join(', ')}`);
+  if (proxy) log.info(`forward proxy on http://${proxy.address}, answering for ${proxy.places.join(', ')}`);
   const open = config.origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
   if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
   const idle = idleOptions(config);

@@ -26,6 +26,8 @@ export interface Routes {
   isOpen(host: string): boolean;
   /** The hosts that certificates are needed for. */
   readonly hosts: readonly string[];
+  /** What TLS clients that are answered call their registry: `ghcr.io`, `registry.example.com:5000`. */
+  readonly places: readonly string[];
 }
 
 /**
@@ -63,6 +65,7 @@ export function routesTo(all: readonly ProxiedOrigin[], others: Others): Routes 
     plain: (target) => plain.get(formatTarget(target)),
     isOpen: (host) => others === 'tunnel' || open.has(host),
     hosts: [...hosts],
+    places: [...secure.keys()].map((place) => place.replace(/:443$/, '')),
   };
 }
 
