@@ -18,7 +18,7 @@ const LOOP = `
 `;
 
 /** What a command said, and how it ended. */
-export interface Said {
+interface Said {
   readonly code: number;
   readonly out: string;
   readonly err: string;

@@ -143,7 +143,7 @@ export function containerdCase(chance: Chance): Case {
   }[version];
   const indent = pick(chance, ['', '  ', '\t']);
   const table = `${indent}[plugins.${plugin}.registry]${pick(chance, ['', ' # of hosts'])}\n`;
-  const path = pick(chance, [undefined, '', '/etc/containerd/certs.d', '/etc/cri/hosts']);
+  const path = pick(chance, [undefined, '', '/etc/containerd/certs.d', '/etc/cri-hosts']);
   const old = maybe(chance, 0.2);
   const line = path === undefined ? '' : `${indent}  config_path = ${quote}${path}${quote} # where\n`;
   const registry = pick(chance, ['', table + line, table + line]);

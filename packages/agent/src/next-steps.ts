@@ -1,14 +1,13 @@
-const CONTAINERD = '/etc/containerd/certs.d/_default';
+import { type AdminAddress, formatAddress } from './address.ts';
 
-/** What an operator does next, one line per runtime, each fit to be copied. */
-export function nextSteps(endpoint: string, program: string): readonly string[] {
-  const url = `http://${endpoint}`;
-  const hosts = String.raw`[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
-  const mirror = String.raw`[[registry]]\nlocation = "docker.io"\n[[registry.mirror]]\nlocation = "${endpoint}/docker.io"\ninsecure = true\n`;
+const ADMIN_DEFAULT = '127.0.0.1:5051';
+
+/** What an operator does next, one line each, fit to be copied. */
+export function nextSteps(admin: AdminAddress, program: string): readonly string[] {
+  const address = formatAddress(admin);
+  const end = address === ADMIN_DEFAULT ? '' : ` --admin ${address}`;
   return [
-    `docker      put "registry-mirrors": ["${url}"] into /etc/docker/daemon.json, then: systemctl reload docker`,
-    `containerd  mkdir -p ${CONTAINERD}; printf '${hosts}' > ${CONTAINERD}/hosts.toml`,
-    `podman      printf '${mirror}' > /etc/containers/registries.conf.d/drayage.conf`,
-    `check       ${program} doctor`,
+    ...['docker', 'containerd', 'podman'].map((name) => `${name.padEnd(11)} ${program} setup ${name}${end}`),
+    `check       ${program} doctor${end}`,
   ];
 }

@@ -89,5 +89,5 @@ function greet(running: Agent, config: Config, { call, log }: { call: Call; log:
   // Lines to be copied stand bare before a person; a program that reads JSON gets JSON.
   const say =
     formatOf(config, call) === 'pretty' ? (line: string) => err.write(`  ${line}\n`) : (line: string) => log.info(line);
-  for (const line of nextSteps(endpoint, env['npm_command'] === undefined ? 'drayage' : 'npx drayage')) say(line);
+  for (const line of nextSteps(running.admin, env['npm_command'] === undefined ? 'drayage' : 'npx drayage')) say(line);
 }

@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -136,6 +137,29 @@ test('another address of the agent takes the place of the old one, and undoing l
   expect((await setup('docker', '--undo')).out).toContain('nothing in place');
 });
 
+test.each([
+  ['before anything was moved', () => renameSync(join(root, `${DAEMON}.before-drayage`), join(root, DAEMON))],
+  [
+    'once the original had its second name',
+    () => {
+      rmSync(join(root, DAEMON));
+      linkSync(join(root, `${DAEMON}.before-drayage`), join(root, DAEMON));
+    },
+  ],
+])('after a crash %s, setup goes on and undoing leads back', async (_, crash) => {
+  for (const next of [['--undo'], [], ['--undo']]) {
+    put(DAEMON, '{"debug": true}');
+    const before = statSync(join(root, DAEMON));
+    await setup('docker');
+    crash();
+    expect((await setup('docker', ...next)).code).toBe(0);
+    if (next.length === 0) expect((await setup('docker', '--undo')).code).toBe(0);
+    const { ino, mtimeMs, nlink } = statSync(join(root, DAEMON));
+    expect([read(DAEMON), ino, mtimeMs, nlink]).toEqual(['{"debug": true}', before.ino, before.mtimeMs, 1]);
+    expect(readdirSync(join(root, 'etc/docker'))).toEqual(['daemon.json']);
+  }
+});
+
 test('a backup that somebody changed is not put back', async () => {
   put(DAEMON, '{"debug": true}');
   await setup('docker');
@@ -193,6 +217,12 @@ test('an imported file that settles CRI is what counts', async () => {
   );
   expect((await setup('containerd')).code).toBe(0);
   expect(read('/etc/h/_default/hosts.toml')).toContain('5050');
+});
+
+test('folders that are not mounted are asked for, where only a part of the host is', async () => {
+  put(CONTAINERD, 'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/srv/cri/hosts"\n');
+  const { code, err } = await setup('containerd');
+  expect([code, err]).toEqual([1, expect.stringContaining('mount it there too')]);
 });
 
 test('where CRI is off, as beside dockerd, config.toml stays', async () => {

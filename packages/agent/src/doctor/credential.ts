@@ -21,7 +21,7 @@ export async function checkCredentials(
 ): Promise<readonly Finding[]> {
   const own = origins.filter(({ credential }) => credential !== undefined);
   await using opened = startOrigins({ origins: own, report: () => {}, home, version });
-  return Promise.all(
+  return await Promise.all(
     own.map(async ({ name }): Promise<Finding> => {
       const about = `credential ${name}`;
       const known = images.find(({ repository }) => repository.startsWith(`${name}/`));

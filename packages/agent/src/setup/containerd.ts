@@ -42,6 +42,13 @@ async function plan(target: Target, host: Host): Promise<Plan> {
   const findings: Finding[] = [{ about, state: 'good', finding: `${name}, ${settings}` }];
   const paths = await planConfig(main, host, version);
   findings.push(...paths.findings);
+  for (const root of paths.roots.map((path) => dirname(path))) {
+    // Where only a part of the host is mounted, what is written elsewhere is written to nobody.
+    if (host.files.root === '/' || (await host.files.exists(root))) continue;
+    throw refused(
+      `containerd looks for hosts below ${root}, which is not below ${host.files.root}: mount it there too`,
+    );
+  }
   const hosts = await planHosts(about, target, host, paths.roots);
   const limits = [
     'every registry comes through the agent, and each request falls back to the origin',
