@@ -23,6 +23,7 @@ export interface Forwarder extends AsyncDisposable {
 }
 
 const CONNECTIONS_MAX = 128;
+const HEADER_BYTES_MAX = 64 * 1024;
 /** Registries may take minutes to put a large upload together before they answer. */
 const headersWaitMs = 9 * 60_000;
 const bodyIdleMs = 5 * 60_000;
@@ -34,6 +35,7 @@ export function startForwarder(url: URL, connect: buildConnector.connector): For
     // A connection used again may just be closing, and a push cannot be sent twice.
     pipelining: 0,
     allowH2: false,
+    maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: headersWaitMs,
     bodyTimeout: bodyIdleMs,
   });

@@ -11,7 +11,7 @@ import type { Issuer } from './issuer.ts';
 import { refuse, refuseBytes } from './refusals.ts';
 import type { Routes } from './routes.ts';
 import { strangerForwarder } from './stranger.ts';
-import { formatTarget, HTTPS_PORT, parseAbsolute, parseAuthority, type Target } from './target.ts';
+import { formatTarget, HTTP_PORT, HTTPS_PORT, parseAbsolute, parseAuthority, type Target } from './target.ts';
 import { TUNNEL_LIMITS, type TunnelLimits, tunnel } from './tunnel.ts';
 
 /** What runtimes that know no mirrors are told to use as their proxy. */
@@ -31,10 +31,15 @@ export interface ProxyParts {
   readonly dial: Dial;
   readonly report: Report;
   readonly now: () => number;
-  readonly limits?: Partial<TunnelLimits>;
+  readonly limits?: Partial<ProxyLimits>;
 }
 
-const CONNECTIONS_MAX = 512;
+interface ProxyLimits extends TunnelLimits {
+  /** Connections that are led elsewhere, to origins or away, at the same time. */
+  readonly connectionsMax: number;
+}
+
+const LIMITS: ProxyLimits = { ...TUNNEL_LIMITS, connectionsMax: 512 };
 /** A host whose certificate a client did not trust is not intercepted for this long, so that pulls go on. */
 const DISTRUST_MS = 5 * 60_000;
 const TELL_OTHERS = 'allow it with --proxy-others tunnel, or list the host under realms of its origin';
@@ -47,6 +52,7 @@ interface Inside {
 
 export async function startProxy(parts: ProxyParts): Promise<ForwardProxy> {
   const { report } = parts;
+  const { connectionsMax } = { ...LIMITS, ...parts.limits };
   const inside = new WeakMap<object, Inside>();
   const connections = new Set<Socket>();
   const led = new Set<Promise<void>>();
@@ -64,7 +70,7 @@ export async function startProxy(parts: ProxyParts): Promise<ForwardProxy> {
     };
     if (!target) return no(400, 'CONNECT needs HOST:PORT');
     if (inside.has(connection)) return no(400, 'a tunnel within a tunnel is refused');
-    if (connections.size >= CONNECTIONS_MAX) return no(503, `more than ${CONNECTIONS_MAX} connections`);
+    if (connections.size >= connectionsMax) return no(503, `more than ${connectionsMax} connections`);
     connections.add(connection);
     connection.once('close', () => connections.delete(connection));
     if (head.length > 0) connection.unshift(head);
@@ -134,7 +140,7 @@ function requestHandler(parts: ProxyParts, inside: WeakMap<object, Inside>) {
     const asked = parseAbsolute(path);
     if (!asked) return no(400, 'this is a proxy: ask it by CONNECT HOST:PORT, or for http://HOST/PATH');
     const { target } = asked;
-    if (!names(target, 80)) return no(400, 'the Host header is for another host than the request', target);
+    if (!names(target, HTTP_PORT)) return no(400, 'the Host header is for another host than the request', target);
     const origin = routes.plain(target);
     if (origin !== undefined) {
       const how = { target, origin, path: asked.path, calledAs: calledAs('http', target) };
@@ -165,7 +171,8 @@ function told(report: Report, target: Target, how: Pick<Forwarding, 'forwarder' 
       await forward(incoming, response, { ...how, ...progress, sent });
       tell('forwarded');
     } catch (error) {
-      tell('failed', describe(error));
+      // A client that has had enough is nobody's failure.
+      tell(progress.signal.aborted ? 'forwarded' : 'failed', describe(error));
       throw error;
     }
   };
@@ -206,7 +213,7 @@ function leader(parts: ProxyParts, adopt: Adopt) {
       const remote = await dial(target, gone.signal);
       connection.off('close', stop);
       connection.write(ESTABLISHED);
-      await tunnel(connection, remote, { ...TUNNEL_LIMITS, ...limits });
+      await tunnel(connection, remote, { ...LIMITS, ...limits });
       tell('tunnelled', target, remote.bytesRead + remote.bytesWritten);
     } catch (error) {
       const isRefused = isFailure(error, 'denied');

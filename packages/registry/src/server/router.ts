@@ -91,7 +91,7 @@ function routedAway(parts: RouterParts, target: Target, asked: Asked): Routed {
     target,
     async find(signal) {
       // How one signs in is the origin's to say.
-      if (target.kind === 'ping') throw new Failure('unsupported', 'left to the origin');
+      if (!('repository' in target)) throw new Failure('unsupported', 'left to the origin');
       try {
         const answer = await find(parts, target, asked, signal);
         if (answer.status < 400 || answer.status === 416) return answer;
