@@ -1,11 +1,12 @@
 /**
- * The read side of the OCI distribution specification 1.1, asked of the agent in front of a docker-registry, in each of
- * the three ways clients name a registry: `npm run conformance`.
+ * The OCI distribution specification 1.1, asked of the agent in front of a docker-registry, in each of the three ways
+ * clients name a registry: `npm run conformance`.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Ask, type Check, checksFor } from './conformance/checks.ts';
 import { pushContent, REPOSITORY } from './conformance/content.ts';
+import { PUSH_CHECKS } from './conformance/push-checks.ts';
 import { startAgent } from './lab/agent.ts';
 import { makeAuthority } from './lab/certificates.ts';
 import { enterNamespace, labFolder } from './lab/namespace.ts';
@@ -13,7 +14,8 @@ import { startOrigin } from './lab/origin.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome } from './lab/report.ts';
 
-const NAME_CHARS = 72;
+const NAME_CHARS = 84;
+const OPEN = { push: true };
 
 enterNamespace(ALL_PACKAGES);
 process.exitCode = await main();
@@ -28,7 +30,10 @@ async function main(): Promise<number> {
   mkdirSync(folder, { recursive: true });
   await using origin = await startOrigin(join(folder, 'origin'), await makeAuthority(folder, ['registry.example.com']));
   const content = await pushContent(origin.direct);
-  await using agent = await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url });
+  const config = join(folder, 'push.yaml');
+  writeFileSync(config, JSON.stringify({ origins: { 'docker.io': OPEN, 'registry.example.com': OPEN } }));
+  const more = ['--config', config];
+  await using agent = await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url, more });
   const asks: Record<string, Ask> = {
     mirror: asking(`${agent.url}/v2`, ''),
     ns: asking(`${agent.url}/v2`, 'ns=registry.example.com'),
@@ -39,7 +44,7 @@ async function main(): Promise<number> {
     outcomeOf(`${way}: ${check.name}`, () => check.run(ask, content, direct));
   console.log(`${'check'.padEnd(NAME_CHARS)} origin ${Object.keys(asks).join(' ')}`);
   const outcomes: Outcome[] = [];
-  for (const check of checksFor(content)) {
+  for (const check of [...checksFor(content), ...PUSH_CHECKS]) {
     const able = await judge(check, 'origin', direct);
     const row: Outcome[] = [];
     for (const [way, ask] of Object.entries(asks)) row.push(await judge(check, way, ask));

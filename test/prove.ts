@@ -4,12 +4,14 @@ import { enterNamespace, labFolder } from './lab/namespace.ts';
 import { ALL_PACKAGES, whatIsMissing } from './lab/programs.ts';
 import { conclude, type Outcome, printOutcome } from './lab/report.ts';
 import { logsBelow, onStage } from './lab/stage.ts';
+import { access } from './prove/access.ts';
 import { directory } from './prove/directory.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { fuzz } from './prove/fuzz.ts';
 import { herd } from './prove/herd.ts';
 import { kill9 } from './prove/kill9.ts';
 import type { Figures, Proof } from './prove/proof.ts';
+import { push } from './prove/push.ts';
 import { setup } from './prove/setup.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
@@ -23,6 +25,7 @@ import { syscalls } from './prove/syscalls.ts';
 
 /** What runs when no name is given, and for every change in its short form. */
 const USUAL: readonly Proof[] = [
+  access,
   kill9,
   syscalls,
   diskFull,
@@ -30,6 +33,7 @@ const USUAL: readonly Proof[] = [
   directory,
   fuzz,
   setup,
+  push,
   swarmHerd,
   swarmJitter,
   swarmWave,

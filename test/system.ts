@@ -14,6 +14,7 @@ import { containerdScenarios } from './system/containerd.ts';
 import { dockerScenarios } from './system/docker.ts';
 import { headerScenarios } from './system/headers.ts';
 import { podmanScenarios } from './system/podman.ts';
+import { privateScenarios } from './system/private.ts';
 import { proxyScenarios } from './system/proxy.ts';
 import { roadScenarios } from './system/road.ts';
 import type { Scenario, Stage } from './system/scenario.ts';
@@ -27,6 +28,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...podmanScenarios,
   ...roadScenarios,
   ...proxyScenarios,
+  ...privateScenarios,
   ...clientScenarios,
 ];
 

@@ -6,7 +6,7 @@ import { type Content, TAGGED_REPOSITORY, TAGS } from './content.ts';
 export type Ask = (path: string, init?: RequestInit, repository?: string) => Promise<Response>;
 
 export interface Check {
-  readonly group: 'pull' | 'ranges' | 'errors' | 'discovery';
+  readonly group: 'pull' | 'ranges' | 'errors' | 'discovery' | 'push';
   readonly name: string;
   /** Throws when the answer is not what the specification says. */
   run(ask: Ask, content: Content, origin: Ask): Promise<void>;

@@ -16,6 +16,7 @@ import {
 } from '../lab/images.ts';
 
 export const REPOSITORY = 'library/conformance';
+export const OTHER_REPOSITORY = 'library/other';
 /** A repository with these tags and no others. */
 export const TAGGED_REPOSITORY = 'library/tagged';
 export const TAGS: readonly string[] = ['alpha', 'beta', 'delta', 'gamma', 'v1'];

@@ -18,6 +18,10 @@ interface HostsFile {
 export interface Clients extends AsyncDisposable {
   readonly ctr: Client;
   readonly cri: Client;
+  /** Runs ctr with these arguments, and throws when it fails. */
+  run(...args: readonly string[]): Promise<string>;
+  /** The same two with a credential, written `name:password`. */
+  as(login: string): Pick<Clients, 'ctr' | 'cri'>;
 }
 
 export interface Containerd extends Clients {
@@ -83,11 +87,17 @@ async function startWith(
     log: join(folder, 'containerd.log'),
     ready: async () => (await ctr(['version'])) !== '',
   });
-  const pull = async (reference: string) =>
-    void (await ctr(['images', 'pull', '--hosts-dir', hosts, '--platform', 'linux/amd64', reference]));
+  const clientsOf = (login?: string): Pick<Clients, 'ctr' | 'cri'> => {
+    const user = login === undefined ? [] : ['-u', login];
+    const pull = async (reference: string) =>
+      void (await ctr(['images', 'pull', '--hosts-dir', hosts, '--platform', 'linux/amd64', ...user, reference]));
+    const pullByCri = async (reference: string) => void (await callCri(socket, 'PullImage', reference, login));
+    return { ctr: clientOf('ctr', 'default', ctr, pull), cri: clientOf('cri', 'k8s.io', ctr, pullByCri) };
+  };
   return {
-    ctr: clientOf('ctr', 'default', ctr, pull),
-    cri: clientOf('cri', 'k8s.io', ctr, async (reference) => void (await callCri(socket, 'PullImage', reference))),
+    ...clientsOf(),
+    as: clientsOf,
+    run: (...words) => ctr(words),
     [Symbol.asyncDispose]: () => daemon[Symbol.asyncDispose](),
   };
 }

@@ -4,11 +4,19 @@ import { connect as connectSocket } from 'node:net';
 const LENGTH_BYTES = 4;
 
 /**
- * Asks containerd as the kubelet does: one gRPC call of the image service, written out by hand, because the two
+ * Asks containerd as the kubelet does, with a pull secret if there is one: one gRPC call of the image service, written out by hand, because the two
  * messages it needs are smaller than any client for them. Throws with the status message.
  */
-export async function callCri(socket: string, method: 'PullImage' | 'RemoveImage', image: string): Promise<string> {
-  const message = field(1, field(1, Buffer.from(image)));
+export async function callCri(
+  socket: string,
+  method: 'PullImage' | 'RemoveImage',
+  image: string,
+  login?: string,
+): Promise<string> {
+  const [name = '', password = ''] = login?.split(':') ?? [];
+  const credential = Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(password))]);
+  const asked = field(1, field(1, Buffer.from(image)));
+  const message = login === undefined ? asked : Buffer.concat([asked, field(2, credential)]);
   const frame = Buffer.concat([Buffer.alloc(1 + LENGTH_BYTES), message]);
   frame.writeUInt32BE(message.length, 1);
   const session = connect('http://localhost', { createConnection: () => connectSocket(socket) });

@@ -11,10 +11,14 @@ const SOCKET_WAIT_MS = 30_000;
 const WIPE_WAIT_MS = 20_000;
 
 export interface Docker extends Client {
+  /** What leads the docker command line to this daemon. */
+  readonly env: Readonly<Record<string, string>>;
   /** Runs the docker command line against this daemon. */
   docker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<Result>;
   /** The same, and throws when it fails. */
   mustDocker(args: readonly string[], env?: Readonly<Record<string, string>>): Promise<string>;
+  /** The command line with its environment, for what it does by itself and must do where the daemon is. */
+  commandLine(args: readonly string[]): { command: string; args: readonly string[]; env: Record<string, string> };
 }
 
 /**
@@ -25,8 +29,6 @@ const ALONE = 'mkdir -p "$0/etc" && mount --bind "$0/etc" /etc/docker && mount -
 const ON_A_HOST = ['--bridge=none', '--iptables=false', '--ip6tables=false'];
 
 interface DockerOptions {
-  /** Behind these words it runs on one of the lab's hosts. */
-  readonly inside?: readonly string[];
   /** Its configuration; the agent as its mirror when nothing is said. */
   readonly settings?: object;
   readonly env?: Readonly<Record<string, string>>;
@@ -34,11 +36,15 @@ interface DockerOptions {
 
 const MIRRORED = { 'registry-mirrors': [`http://${AGENT_HOST}`] };
 
-/** Starts a dockerd of its own. Only ever inside the lab's namespace, or on one of its hosts. */
+/**
+ * Starts a dockerd of its own. Only ever inside the lab's namespace, or on one of its hosts, behind the words that lead
+ * there.
+ */
 export async function startDocker(
   folder: string,
   authorities: string,
-  { inside = [], settings = MIRRORED, env: more = {} }: DockerOptions = {},
+  inside: readonly string[] = [],
+  { settings = MIRRORED, env: more = {} }: DockerOptions = {},
 ): Promise<Docker> {
   const path = (name: string) => join(folder, name);
   mkdirSync(path('exec'), { recursive: true });
@@ -80,8 +86,10 @@ function dockerOf(env: Readonly<Record<string, string>>, daemon: Running): Docke
   const mustDocker: Docker['mustDocker'] = (args, more = {}) => must(DOCKER, args, { env: { ...env, ...more } });
   return {
     name: 'dockerd',
+    env,
     docker,
     mustDocker,
+    commandLine: (args) => ({ command: DOCKER, args, env }),
     pull: async (reference) => void (await mustDocker(['pull', '-q', reference])),
     configDigest: (reference) => mustDocker(['image', 'inspect', '--format', '{{.Id}}', reference]),
     run: (reference) => mustDocker(['run', '--rm', '--network', 'none', reference]),

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Digest } from '@drayage/core';
 import {
@@ -35,6 +35,8 @@ export interface HostOrigin extends AsyncDisposable {
   push(name: string, bytes: number): Promise<HostImage>;
   /** Likewise, with one layer of exactly this size, which never lies in memory as a whole. Runtimes could not unpack it. */
   pushOne(name: string, bytes: number): Promise<HostImage>;
+  /** How often a blob of this repository was asked for. */
+  pullsOf(repository: string): number;
   stop(): Promise<void>;
   startAgain(): Promise<void>;
 }
@@ -71,11 +73,12 @@ export async function startHostOrigin(
     http: { addr: `${ADDRESS}:${PORT}` },
   };
   writeFileSync(file, JSON.stringify(settings));
+  const log = join(folder, 'registry.log');
   const begin = (): Promise<Running> =>
     start({
       ...commandAt(port.inside, 'docker-registry', ['serve', file]),
       env: { OTEL_TRACES_EXPORTER: 'none' },
-      log: join(folder, 'registry.log'),
+      log,
       ready: async () => (await fetch(`${url}/v2/`)).ok,
     });
   let registry = await begin();
@@ -110,6 +113,12 @@ export async function startHostOrigin(
       await pushManifest(url, repository, '1', manifest);
       const all = bytes + config.bytes.length;
       return { repository, tag: '1', digest: manifest.digest, config: digest, layers: [layer.digest], bytes: all };
+    },
+    pullsOf: (repository) => {
+      const pull = new RegExp(`"GET /v2/${repository}/blobs/sha256:`);
+      return readFileSync(log, 'utf8')
+        .split('\n')
+        .filter((line) => pull.test(line)).length;
     },
     // At once: an origin that fails does not say goodbye.
     stop: () => registry.kill(),

@@ -16,6 +16,8 @@ export interface HostsOptions {
   readonly hostMbit?: number;
   /** Of what the origin may send, in Mbit/s. */
   readonly originMbit?: number;
+  /** Further options of every agent. */
+  readonly more?: readonly string[];
 }
 
 /** Several hosts, each with an agent on its own loopback, and one origin. */
@@ -43,7 +45,8 @@ export interface Host {
   pull(image: HostImage, from?: PullFrom): Promise<PullReport>;
 }
 
-interface StartOptions extends Pick<AgentOptions, 'command' | 'more' | 'env'> {
+interface StartOptions extends Pick<AgentOptions, 'command' | 'env'> {
+  readonly more?: readonly string[] | undefined;
   /** In the place of what makes it a member of the lab's swarm. */
   readonly swarm?: readonly string[];
 }
@@ -65,7 +68,7 @@ const MEMBERS_ENOUGH = 6;
 const JOIN_WAIT_MS = 60_000;
 
 /** Starts the network, the origin, and every host with its agent. */
-export async function startHosts({ folder, hosts: count, hostMbit, originMbit }: HostsOptions): Promise<Hosts> {
+export async function startHosts({ folder, hosts: count, hostMbit, originMbit, more }: HostsOptions): Promise<Hosts> {
   await using stack = new AsyncDisposableStack();
   const memory = join(folder, 'memory');
   mkdirSync(memory, { recursive: true });
@@ -95,7 +98,7 @@ export async function startHosts({ folder, hosts: count, hostMbit, originMbit }:
   for (let number = 0; number < count; number++) hosts.push(await add());
   const left = [...hosts];
   const work = async () => {
-    for (let host = left.shift(); host; host = left.shift()) await host.start();
+    for (let host = left.shift(); host; host = left.shift()) await host.start({ more });
   };
   await Promise.all(Array.from({ length: STARTS_AT_ONCE }, work));
   await untilJoined(hosts);

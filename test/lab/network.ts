@@ -25,6 +25,8 @@ export interface Port {
   readonly inside: readonly string[];
   /** What the host has put on the wire. */
   sent(): Promise<Traffic>;
+  /** Makes what the host sends as slow as that from now on; as fast as the machine when nothing is said. */
+  limit(upMbit?: number): Promise<void>;
 }
 
 /** What went over a link in one direction. */
@@ -35,7 +37,7 @@ export interface Traffic {
 }
 
 /** Where the tests themselves sit. */
-const TEST_ADDRESS = '10.98.0.1';
+export const TEST_ADDRESS = '10.98.0.1';
 
 const BRIDGE = 'lab0';
 /** Where cut-off hosts go. */
@@ -100,6 +102,10 @@ async function attach(name: string, address: string, { upMbit, downMbit }: Rates
       const { bytes, packets } = link.stats64.rx;
       return { bytes, payloadBytes: bytes - packets * HEADER_BYTES };
     },
+    limit: async (mbit) => {
+      const shape = mbit === undefined ? ['qdisc', 'replace', 'dev', 'e0', 'root', 'pfifo'] : shapeOf('e0', mbit);
+      await must('tc', ['-n', name, ...shape]);
+    },
   };
 }
 
@@ -111,7 +117,7 @@ function wireEnd(name: string): string {
 function shapeOf(device: string, mbit: number): string[] {
   const burst = Math.max(BURST_BYTES_MIN, (mbit * 1e6 * BURST_MS) / 8000);
   const bucket = ['tbf', 'rate', `${mbit}mbit`, 'burst', `${Math.round(burst)}`, 'latency', `${QUEUE_MS}ms`];
-  return ['qdisc', 'add', 'dev', device, 'root', ...bucket];
+  return ['qdisc', 'replace', 'dev', device, 'root', ...bucket];
 }
 
 function ip(...args: string[]): Promise<string> {

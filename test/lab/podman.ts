@@ -14,10 +14,13 @@ export function podmanFamily(folder: string, authorities: string): { podman: Cli
   };
 }
 
-/** podman alone, on the host that these words lead to. */
-export function podmanOn(inside: readonly string[], folder: string, authorities: string): Client {
-  const { policy, env } = settle(folder, authorities);
-  return podman(join(folder, 'podman'), policy, env, inside);
+/** podman, with accounts at registries. */
+export interface Podman extends Client {
+  /** Runs podman with these arguments, and throws when it fails. */
+  podman(args: readonly string[], boundMs?: number): Promise<string>;
+  login(registry: string, user: { readonly name: string; readonly password: string }): Promise<void>;
+  /** As `podman logout`, without asking. */
+  forget(registry: string): void;
 }
 
 /** podman alone, which reads what /etc/containers says, as a package would. */
@@ -29,14 +32,52 @@ export function packagedPodman(folder: string, authorities: string): Client {
   return podman(join(folder, 'podman'), policy, env);
 }
 
+/** podman alone, on the host that these words lead to, with the agent as the mirror of these registries. */
+export function podmanOn(
+  inside: readonly string[],
+  folder: string,
+  authorities: string,
+  registries: readonly string[] = MIRRORED,
+): Podman {
+  const { policy, env } = settle(folder, authorities, registries);
+  const { REGISTRY_AUTH_FILE: accounts = '' } = env;
+  return {
+    ...podman(join(folder, 'podman'), policy, env, inside),
+    login: async (registry, { name, password }) => {
+      const args = ['login', '--tls-verify=false', '-u', name, '-p', password, registry];
+      const call = commandAt(inside, 'podman', args);
+      await must(call.command, call.args, { env });
+    },
+    forget: (registry) => {
+      const { auths } = JSON.parse(readFileSync(accounts, 'utf8'));
+      writeFileSync(accounts, JSON.stringify({ auths: { ...auths, [registry]: undefined } }));
+    },
+  };
+}
+
+/** Copies an image into a folder with an account for this once. */
+export async function skopeoCopy(
+  inside: readonly string[],
+  folder: string,
+  { from, credential }: { readonly from: string; readonly credential: string },
+): Promise<void> {
+  const { policy, env } = settle(folder, '/dev/null');
+  const settings = ['--policy', policy, 'copy', '--src-tls-verify=false', '--src-creds', credential];
+  const call = commandAt(inside, 'skopeo', [...settings, `docker://${from}`, `dir:${join(folder, 'image')}`]);
+  await must(call.command, call.args, { env });
+}
+
+const MIRRORED = ['docker.io', 'registry.example.com'];
+
 /** Writes the settings that all of them read. */
 function settle(
   folder: string,
   authorities: string,
+  mirrored: readonly string[] = MIRRORED,
 ): { policy: string; registries: string; env: Record<string, string> } {
   mkdirSync(folder, { recursive: true });
   const registries = join(folder, 'registries.conf');
-  writeFileSync(registries, registriesConf(['docker.io', 'registry.example.com']));
+  writeFileSync(registries, registriesConf(mirrored));
   const policy = join(folder, 'policy.json');
   writeFileSync(policy, JSON.stringify({ default: [{ type: 'insecureAcceptAnything' }] }));
   const accounts = join(folder, 'auth.json');
@@ -57,7 +98,12 @@ function runRoot(): string {
 
 type Environment = Readonly<Record<string, string>>;
 
-function podman(folder: string, policy: string, env: Environment, inside: readonly string[] = []): Client {
+function podman(
+  folder: string,
+  policy: string,
+  env: Environment,
+  inside: readonly string[] = [],
+): Client & Pick<Podman, 'podman'> {
   const roots = ['--root', join(folder, 'root'), '--runroot', runRoot(), '--tmpdir', join(folder, 'tmp')];
   const quiet = [
     '--storage-driver',
@@ -69,12 +115,14 @@ function podman(folder: string, policy: string, env: Environment, inside: readon
     '--events-backend',
     'none',
   ];
-  const call = (...args: string[]) => {
+  const podmanBounded = (args: readonly string[], boundMs?: number) => {
     const placed = commandAt(inside, 'podman', [...roots, ...quiet, ...args]);
-    return must(placed.command, placed.args, { env });
+    return must(placed.command, placed.args, { env, ...(boundMs !== undefined && { boundMs }) });
   };
+  const call = (...args: string[]) => podmanBounded(args);
   return {
     name: 'podman',
+    podman: podmanBounded,
     pull: async (reference) => void (await call('pull', '-q', '--signature-policy', policy, reference)),
     configDigest: async (reference) => `sha256:${await call('image', 'inspect', '--format', '{{.Id}}', reference)}`,
     run: (reference) => call('run', '--rm', '--network', 'none', reference),
@@ -131,7 +179,8 @@ function registriesConf(origins: readonly string[]): string {
   const lines = ['unqualified-search-registries = ["docker.io"]'];
   for (const origin of origins) {
     lines.push('', '[[registry]]', `prefix = "${origin}"`, `location = "${origin}"`);
-    lines.push('[[registry.mirror]]', `location = "${AGENT_HOST}/${origin}"`, 'insecure = true');
+    const path = origin.replace(':', '_');
+    lines.push('[[registry.mirror]]', `location = "${AGENT_HOST}/${path}"`, 'insecure = true');
   }
   return `${lines.join('\n')}\n`;
 }

@@ -10,6 +10,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   docker: 'docker.io',
   dockerd: 'docker.io',
   'docker-registry': 'docker-registry',
+  htpasswd: 'apache2-utils',
   ip: 'iproute2',
   iptables: 'iptables',
   nginx: 'nginx-light',

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_COMMAND, type Agent, startAgent } from '../lab/agent.ts';
 import { expectImage } from '../lab/client.ts';
@@ -18,14 +18,17 @@ const PLAIN = 'plain.example.com:5080';
 const needs = ['dockerd', 'docker', 'openssl'];
 
 /** An agent with a proxy, and a dockerd that knows no mirror but only that. */
-async function startBoth({ folder, origin, authority }: Stage) {
+async function startBoth({ folder, origin, authority }: Stage, access = 'public') {
   await using started = new AsyncDisposableStack();
-  const more = ['--proxy-listen', PROXY];
+  mkdirSync(folder, { recursive: true });
+  const config = join(folder, 'drayage.yaml');
+  writeFileSync(config, JSON.stringify({ origins: { [REGISTRY]: { access, realms: ['auth.example.com'] } } }));
+  const more = ['--proxy-listen', PROXY, '--config', config];
   const agent = started.use(await startAgent({ folder: join(folder, 'agent'), originUrl: origin.url, more }));
   const env = await setUp(folder);
   started.defer(() => rmSync(CERTIFICATES, { recursive: true }));
   const settings = { 'insecure-registries': [PLAIN] };
-  const docker = started.use(await startDocker(join(folder, 'docker'), authority.bundle, { settings, env }));
+  const docker = started.use(await startDocker(join(folder, 'docker'), authority.bundle, [], { settings, env }));
   const all = started.move();
   return { agent, docker, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
@@ -125,7 +128,7 @@ export const proxyScenarios: readonly Scenario[] = [
         status: 401,
         headers: { 'www-authenticate': `Bearer realm="https://auth.example.com/token",service="registry"` },
       });
-      await using both = await startBoth(stage);
+      await using both = await startBoth(stage, 'proof');
       const { agent, docker } = both;
       const reference = `${REGISTRY}/team/small:1`;
       const refused = await docker.docker(['pull', reference]);
@@ -134,6 +137,15 @@ export const proxyScenarios: readonly Scenario[] = [
       await docker.pull(reference);
       await expectImage(docker, reference, stage.images.small);
       assert.ok(front.count({ door: AGENT_DOOR, path: /\/blobs\// }) > 0);
+      await docker.wipe();
+      front.forget();
+      await docker.pull(reference);
+      assert.equal(front.count({ method: 'GET', path: /\/blobs\// }), 0, 'warm, no blob leaves the origin');
+      await docker.mustDocker(['logout', REGISTRY]);
+      await docker.wipe();
+      assert.notEqual((await docker.docker(['pull', reference])).code, 0, 'nobody else gets what is held');
+      await docker.mustDocker(['login', '-u', user.username, '-p', user.password, REGISTRY]);
+      await docker.pull(reference);
       await docker.mustDocker(['tag', reference, `${REGISTRY}/team/mine:2`]);
       await docker.mustDocker(['push', '-q', `${REGISTRY}/team/mine:2`]);
       assert.ok(tokens.asked.some(({ query }) => /push/.test(query)));

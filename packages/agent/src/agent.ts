@@ -63,7 +63,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const pulls = parts.use(startPulls({ store, fill: swarm?.fill ?? alone, report }));
 
   let rules = rulesOf(config);
-  const livePolicies: Policies = { for: (repository) => rules.for(repository) };
+  const livePolicies: Policies = { for: (repository) => rules.for(repository), asking: () => rules.asking() };
   const { defaultOrigin } = config;
   const held = { store, catalog: store.catalog, pulls, swarm };
   const shared = { ...held, origins, policies: livePolicies, defaultOrigin, report };

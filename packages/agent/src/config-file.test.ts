@@ -23,6 +23,7 @@ origins:
   registry.example.com:5000:
     url: https://registry.example.com:5000
     access: node
+    proof: { ttl: 5m }
     credential: { username: puller, passwordFile: secret }
     realms: [auth.example.com]
     tags:
@@ -30,7 +31,7 @@ origins:
       - { pattern: latest, ttl: 30s }
     repositories:
       - { pattern: "team/*", access: bypass, tags: [{ pattern: "*", ttl: 0 }] }
-    push: false
+    push: true
     tls: { ca: /etc/ssl/own.pem }
 `);
   expect(faults).toEqual([]);
@@ -44,6 +45,8 @@ origins:
       caFile: '/etc/ssl/own.pem',
       rules: {
         access: 'node',
+        proof: { ttlMs: 300_000, staleForMs: 86_400_000 },
+        push: true,
         tags: [
           { pattern: 'v*', ttlMs: 86_400_000, staleForMs: week },
           { pattern: 'latest', ttlMs: 30_000, staleForMs: week },
@@ -60,19 +63,22 @@ origins:
   UPPER: {}
   one.test:
     url: ftp://one.test
-    push: true
+    push: maybe
     credential: { helper: ../../bin/sh, username: x }
     tags: [{ pattern: "v*", ttl: soon }, { ttl: 1s }, 7]
     repositories: { pattern: x }
     colour: red
+    proof: { ttl: 16m, staleFor: 2d }
 `);
   expect(faults).toEqual([
     'origins.UPPER: not a registry name such as ghcr.io or registry.example.com:5000',
     'origins.one.test.colour: there is no such key',
-    'origins.one.test.push: only false is accepted: push straight to the origin',
+    'origins.one.test.push: must be true or false',
     'origins.one.test.url: the URL must begin with https:// or http://',
     'origins.one.test.credential.helper: not the name of a credential helper',
     'origins.one.test.credential: must be one of dockerConfig, helper, or username with passwordFile',
+    'origins.one.test.proof.ttl: must be at most 15m',
+    'origins.one.test.proof.staleFor: must be at most 24h',
     'origins.one.test.tags[0].ttl: not a duration such as 30s, 5m, 24h or 7d',
     'origins.one.test.tags[1].pattern: is missing',
     'origins.one.test.tags[2]: must be a mapping',

@@ -47,7 +47,7 @@ const TRAFFIC: Pick<Handlers, 'fetched' | 'served' | 'request' | 'origin_request
   },
 };
 
-const BLOBS: Pick<Handlers, 'fill' | 'prefetch' | 'sealed' | 'evicted' | 'corrupt'> = {
+const BLOBS: Pick<Handlers, 'fill' | 'prefetch' | 'pushed' | 'sealed' | 'evicted' | 'corrupt'> = {
   fill: ({ state, digest, origin, bytes, seconds, problem }, { fills, fillSeconds }, tell) => {
     fills.inc({ state });
     if (state === 'sealed') fillSeconds.observe(seconds);
@@ -57,6 +57,10 @@ const BLOBS: Pick<Handlers, 'fill' | 'prefetch' | 'sealed' | 'evicted' | 'corrup
   prefetch: ({ outcome, digest, problem }, { prefetches }, tell) => {
     prefetches.inc({ outcome });
     tell('debug', `prefetch ${outcome}`, { digest: shortOf(digest), problem });
+  },
+  pushed: ({ origin, digest, bytes, isKept }, { pushedBytes }, tell) => {
+    pushedBytes.inc({ origin, kept: String(isKept) }, bytes);
+    tell('debug', isKept ? 'pushed and kept' : 'pushed', { digest: shortOf(digest), origin, bytes });
   },
   sealed: ({ digest, size }, _metrics, tell) => tell('debug', 'sealed', { digest, size }),
   evicted: ({ digest, size }, { evictions }, tell) => {

@@ -1,5 +1,6 @@
 import { type Catalog, type Digest, Failure, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
+import { policies } from '@drayage/registry';
 import { Registry } from 'prom-client';
 import { formatAddress } from './address.ts';
 import { type Admin, type AdminParts, startAdmin } from './admin.ts';
@@ -37,7 +38,7 @@ export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise
       status: () => [],
       [Symbol.asyncDispose]: async () => {},
     },
-    policies: { for: () => ({ access: 'public', tags: [] }) },
+    policies: policies({}),
     defaultOrigin: 'docker.io',
     now: Date.now,
     ...changes,

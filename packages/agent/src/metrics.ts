@@ -14,6 +14,7 @@ export interface Metrics {
   readonly registry: Registry;
   readonly fetchedBytes: Counter<'from' | 'origin'>;
   readonly servedBytes: Counter<'to' | 'source'>;
+  readonly pushedBytes: Counter<'origin' | 'kept'>;
   readonly requests: Counter<'kind' | 'code'>;
   readonly requestSeconds: Histogram<'kind'>;
   readonly firstByteSeconds: Histogram<'source'>;
@@ -59,6 +60,7 @@ export function makeMetrics(): Metrics {
     registry,
     fetchedBytes: counter('fetched_bytes_total', 'Bytes taken in.', ['from', 'origin']),
     servedBytes: counter('served_bytes_total', 'Bytes given out.', ['to', 'source']),
+    pushedBytes: counter('pushed_bytes_total', 'Bytes of blobs that clients brought to origins.', ['origin', 'kept']),
     requests: counter('requests_total', 'Requests answered.', ['kind', 'code']),
     requestSeconds: histogram('request_seconds', 'From a request to the end of its answer.', SECONDS, ['kind']),
     firstByteSeconds: histogram('first_byte_seconds', 'From a request to its first byte.', SECONDS, ['source']),

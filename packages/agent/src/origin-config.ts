@@ -1,6 +1,14 @@
 import { isAbsolute, join } from 'node:path';
 import { isOriginName } from '@drayage/core';
-import type { AccessPolicy, CredentialSettings, OriginRules, RepositoryRules, TagRule } from '@drayage/registry';
+import {
+  type AccessPolicy,
+  type CredentialSettings,
+  type OriginRules,
+  PROOF_MAX,
+  type ProofRule,
+  type RepositoryRules,
+  type TagRule,
+} from '@drayage/registry';
 import { didYouMean } from './closest.ts';
 import { oneOf, originName, originUrl } from './options.ts';
 import { parseDuration } from './units.ts';
@@ -45,14 +53,13 @@ export function readOrigins(value: unknown, place: Place): readonly OriginConfig
   });
 }
 
-const ORIGIN_KEYS = ['url', 'access', 'credential', 'realms', 'tags', 'repositories', 'push', 'proxy', 'tls'];
+const ORIGIN_KEYS = ['url', 'access', 'proof', 'credential', 'realms', 'tags', 'repositories', 'push', 'proxy', 'tls'];
 
 function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
   const origin = fields(value ?? {}, place, ORIGIN_KEYS);
   const tls = fields(origin['tls'] ?? {}, below(place, 'tls'), ['ca']);
-  if (origin['push'] !== undefined && origin['push'] !== false) {
-    place.fault(`${place.path}.push`, 'only false is accepted: push straight to the origin');
-  }
+  const push = origin['push'] ?? false;
+  if (typeof push !== 'boolean') place.fault(`${place.path}.push`, 'must be true or false');
   return {
     name,
     url: text(origin['url'], below(place, 'url'), originUrl) ?? '',
@@ -62,7 +69,9 @@ function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
     isProxied: flag(origin['proxy'], below(place, 'proxy')),
     rules: {
       access: readAccess(origin['access'], place),
+      proof: readProof(origin['proof'], below(place, 'proof')),
       tags: readTags(origin['tags'], below(place, 'tags')),
+      push: push === true,
       repositories: list(origin['repositories'], below(place, 'repositories'), readRepository),
     },
   };
@@ -91,6 +100,21 @@ function readTags(value: unknown, place: Place): readonly TagRule[] | undefined 
 
 function readAccess(value: unknown, place: Place): AccessPolicy | undefined {
   return text(value, below(place, 'access'), (word) => oneOf(word, ACCESS));
+}
+
+function readProof(value: unknown, place: Place): ProofRule | undefined {
+  if (value === undefined) return undefined;
+  const rule = fields(value, place, ['ttl', 'staleFor']);
+  const duration = (key: 'ttl' | 'staleFor', { most, mostMs }: { most: string; mostMs: number }) =>
+    text(rule[key], below(place, key), (word) => {
+      const ms = parseDuration(word);
+      if (ms > mostMs) throw new Error(`must be at most ${most}`);
+      return ms;
+    }) ?? mostMs;
+  return {
+    ttlMs: duration('ttl', { most: '15m', mostMs: PROOF_MAX.ttlMs }),
+    staleForMs: duration('staleFor', { most: '24h', mostMs: PROOF_MAX.staleForMs }),
+  };
 }
 
 function readPattern(value: unknown, place: Place): string {

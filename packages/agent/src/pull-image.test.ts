@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type BlobStore, type Catalog, type Digest, originFill, sha256, startPulls } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { AccessPolicy, Caller, OriginRepository, Origins } from '@drayage/registry';
+import { type AccessPolicy, type Caller, type OriginRepository, type Origins, policies } from '@drayage/registry';
 import { expect, test } from 'vitest';
 import { type ImageParts, pullImage } from './pull-image.ts';
 
@@ -80,7 +80,7 @@ function setUp(access: AccessPolicy = 'public') {
   const report = () => {};
   const parts: ImageParts = {
     origins: origin.origins,
-    policies: { for: () => ({ access, tags: [] }) },
+    policies: policies({ 'docker.io': { access } }),
     pulls: startPulls({ store, fill: originFill({ report }), report }),
     store,
     catalog: catalog as Catalog,

@@ -137,7 +137,10 @@ async function manifest(pulling: Pulling, reference: string, signal: AbortSignal
   const checked = checkManifest(bytes, mediaType);
   await store.put(digest, bytes);
   catalog.note(digest, { repository: key, mediaType, size: bytes.length });
-  for (const child of checked.children) catalog.note(child.digest, { repository: key, ...child });
+  for (const { digest: part, mediaType: type, size, isForeign } of checked.children) {
+    // An origin need not hold such a layer to take a manifest that names it.
+    if (!isForeign) catalog.note(part, { repository: key, mediaType: type, size });
+  }
   return { ...checked, digest, bytes };
 }
 

@@ -2,7 +2,7 @@ import { rateOf } from '@drayage/core';
 import type { Origins } from '@drayage/registry';
 
 /** The same origins, giving blobs no faster than so many bytes per second all together. */
-export function limited(origins: Origins, bytesPerSecond: number, now: () => number): Origins {
+export function limited<T extends Origins>(origins: T, bytesPerSecond: number, now: () => number): T {
   const rate = rateOf(bytesPerSecond, now);
   return {
     ...origins,

@@ -54,6 +54,16 @@ export interface Draft extends AsyncDisposable {
   fail(error: Error): void;
 }
 
+/** A blob on its way to the disk before its digest is known. What was not sealed is gone when it is let go. */
+export interface Intake extends AsyncDisposable {
+  /** How many came so far. Undefined once the disk no longer takes part: what comes then is let go. */
+  readonly bytes: number | undefined;
+  /** Takes what comes next, and waits where the disk is behind, but not for long. Never throws for the disk's sake. */
+  append(chunk: Uint8Array): Promise<void>;
+  /** Ends it: keeps the blob when its bytes are the digest's. Never throws for the disk's sake. */
+  seal(digest: Digest): Promise<'sealed' | 'unlike' | 'lost'>;
+}
+
 export interface HeldBlob {
   readonly digest: Digest;
   readonly size: number;
@@ -66,6 +76,8 @@ export interface BlobStore extends AsyncDisposable {
   open(digest: Digest): Promise<OpenBlob | undefined>;
   /** The draft of a blob, made when there is none. Undefined when the disk cannot take it: full, failing, or over its quota. */
   draft(digest: Digest, size: number): Promise<Draft | undefined>;
+  /** For a blob that comes in unnamed. Undefined when the disk cannot take it. */
+  intake(): Promise<Intake | undefined>;
   /** Keeps a small blob whose bytes are at hand and proven. False when the disk cannot take it. */
   put(digest: Digest, bytes: Uint8Array): Promise<boolean>;
   /** The BLAKE3 hashes of a sealed blob's blocks, 32 bytes each, in order. Undefined when it is not here. */

@@ -20,6 +20,7 @@ export const FAILURE_CODES = [
   'store_in_use',
   'unauthorized',
   'unsupported',
+  'upload_unknown',
 ] as const;
 
 export type FailureCode = (typeof FAILURE_CODES)[number];

@@ -1,3 +1,4 @@
+import { anyOf } from './any-of.ts';
 import type { BlobReader, Draft, OpenBlob, Remote, Source } from './blob.ts';
 import type { Digest } from './digest.ts';
 import { describe } from './failure.ts';
@@ -41,6 +42,8 @@ export interface Fills extends AsyncDisposable {
 interface Run {
   readonly draft: Draft;
   readonly origin: string;
+  /** The repository as each reader may see it; the last one's stays when it leaves. */
+  readonly remotes: Set<Remote>;
   readonly startedAt: number;
   readonly bytesFrom: { disk: number; peer: number; origin: number };
   readonly stop: AbortController;
@@ -64,7 +67,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     runs.set(draft.digest, run);
     report({ ...factsOf(run), kind: 'fill', state: 'started', bytes: 0, seconds: 0, problem: undefined });
     draft.begin();
-    run.ended = carryOut(run, remote);
+    run.ended = carryOut(run, anyOf(run.remotes));
     return run;
   }
 
@@ -87,9 +90,8 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     return status.state === 'sealed';
   }
 
-  function countReader(run: Run, blob: BlobReader): Reader {
-    run.readers++;
-    clearTimeout(run.linger);
+  function countReader(run: Run, blob: BlobReader, remote: Remote): Reader {
+    enter(run, remote);
     return {
       ...blob,
       ended: run.ended,
@@ -97,7 +99,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
         return sourceOf(run);
       },
       async [Symbol.asyncDispose]() {
-        run.readers--;
+        leave(run, remote);
         if (run.readers === 0 && runs.get(blob.digest) === run) {
           run.linger = setTimeout(() => run.stop.abort(new Error('nobody reads it any more')), lingerMs).unref();
         }
@@ -114,7 +116,7 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
     }
     const blob = draft.follow();
     if (run) await draft[Symbol.asyncDispose]();
-    return countReader(run ?? start(draft, remote), blob);
+    return countReader(run ?? start(draft, remote), blob, remote);
   }
 
   return {
@@ -130,6 +132,17 @@ export function startFills({ fill, report, now = Date.now, lingerMs = LINGER_MS 
       await Promise.all(all.map((run) => run.ended));
     },
   };
+}
+
+function enter(run: Run, remote: Remote): void {
+  run.readers++;
+  run.remotes.add(remote);
+  clearTimeout(run.linger);
+}
+
+function leave(run: Run, remote: Remote): void {
+  run.readers--;
+  if (run.remotes.size > 1) run.remotes.delete(remote);
 }
 
 /** False as soon as the signal aborts. */
@@ -160,10 +173,11 @@ async function outcomeOf(
   }
 }
 
-function newRun(draft: Draft, { origin }: Remote, startedAt: number): Run {
+function newRun(draft: Draft, remote: Remote, startedAt: number): Run {
   return {
     draft,
-    origin,
+    origin: remote.origin,
+    remotes: new Set([remote]),
     startedAt,
     bytesFrom: { disk: draft.heldBytes, peer: 0, origin: 0 },
     stop: new AbortController(),

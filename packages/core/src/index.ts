@@ -1,4 +1,4 @@
-export type { BlobReader, BlobStore, Draft, HeldBlob, OpenBlob, Remote, Source, StoreStatus } from './blob.ts';
+export type { BlobReader, BlobStore, Draft, HeldBlob, Intake, OpenBlob, Remote, Source, StoreStatus } from './blob.ts';
 export type { BlobFacts, Catalog, KnownFacts } from './catalog.ts';
 export {
   algorithmOf,

@@ -1,6 +1,6 @@
 import { blake3 } from '@napi-rs/blake-hash';
-import type { BlobReader, BlobStore, Draft, HeldBlob, OpenBlob } from './blob.ts';
-import { type Digest, matches } from './digest.ts';
+import type { BlobReader, BlobStore, Draft, HeldBlob, Intake, OpenBlob } from './blob.ts';
+import { algorithmOf, type Digest, matches } from './digest.ts';
 import { Failure } from './failure.ts';
 import { BLOCK_BYTES, type PiecePlan, pieceAt, pieceSpan, planPieces } from './pieces.ts';
 
@@ -29,6 +29,7 @@ export function memoryStore(): BlobStore {
       drafts.set(digest, draft);
       return draft.plan.size === size ? draft : undefined;
     },
+    intake: async () => memoryIntake((digest, bytes) => sealed.set(digest, bytes)),
     async put(digest, bytes) {
       sealed.set(digest, Buffer.from(bytes));
       return true;
@@ -60,6 +61,26 @@ function hashBlocks(bytes: Buffer): Buffer {
   const count = Math.ceil(bytes.length / BLOCK_BYTES);
   const blocks = Array.from({ length: count }, (_, at) => bytes.subarray(at * BLOCK_BYTES, (at + 1) * BLOCK_BYTES));
   return Buffer.concat(blocks.map((block) => blake3(block)));
+}
+
+function memoryIntake(keep: (digest: Digest, bytes: Buffer) => void): Intake {
+  const chunks: Buffer[] = [];
+  return {
+    get bytes() {
+      return chunks.reduce((sum, { length }) => sum + length, 0);
+    },
+    async append(chunk) {
+      chunks.push(Buffer.from(chunk));
+    },
+    async seal(digest) {
+      const bytes = Buffer.concat(chunks);
+      if (algorithmOf(digest) !== 'sha256' || bytes.length === 0) return 'lost';
+      if (!matches(bytes, digest)) return 'unlike';
+      keep(digest, bytes);
+      return 'sealed';
+    },
+    async [Symbol.asyncDispose]() {},
+  };
 }
 
 interface Reader {

@@ -37,7 +37,7 @@ export type Happening =
   | {
       readonly kind: 'access';
       readonly policy: 'public' | 'proof' | 'node' | 'bypass';
-      readonly decision: 'allow' | 'deny';
+      readonly decision: 'allow' | 'stale' | 'challenge' | 'deny';
       readonly repository: string;
       readonly reason: string;
     }
@@ -54,6 +54,14 @@ export type Happening =
       readonly outcome: 'kept' | 'stopped' | 'failed';
       readonly digest: Digest;
       readonly problem: string | undefined;
+    }
+  /** A client brought a blob to its origin; kept when it is on this disk as well. */
+  | {
+      readonly kind: 'pushed';
+      readonly origin: string;
+      readonly digest: Digest;
+      readonly bytes: number;
+      readonly isKept: boolean;
     }
   | { readonly kind: 'sealed'; readonly digest: Digest; readonly size: number }
   | { readonly kind: 'evicted'; readonly digest: Digest; readonly size: number }

@@ -154,6 +154,28 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     expect(await store.draft(digest, SIZE + 1)).toBeUndefined();
   });
 
+  test(`${name}: what came in unnamed is kept under the digest of its bytes, and under no other`, async () => {
+    const { store, bytes, digest } = await scene();
+    await using _store = store;
+    const take = async (length: number) => {
+      const intake = await present(store.intake());
+      for (let at = 0; at < length; at += 70_001)
+        await intake.append(bytes.subarray(at, Math.min(length, at + 70_001)));
+      expect(intake.bytes).toBe(length);
+      return intake;
+    };
+    expect(await (await take(SIZE - 1)).seal(digest)).toBe('unlike');
+    expect(await (await take(SIZE)).seal(`sha512:${'0'.repeat(128)}`)).toBe('lost');
+    await (await take(SIZE))[Symbol.asyncDispose]();
+    expect(store.list()).toEqual([]);
+    expect(await (await take(SIZE)).seal(digest)).toBe('sealed');
+    expect(await (await take(SIZE)).seal(digest)).toBe('sealed');
+    await using blob = await present(store.open(digest));
+    expect(await readFrom(blob, 0)).toEqual(bytes);
+    const hashes = await present(store.blockHashes(digest));
+    expect(hashes.subarray(32, 64).equals(blake3(bytes.subarray(BLOCK_BYTES, 2 * BLOCK_BYTES)))).toBe(true);
+  });
+
   test(`${name}: a removed blob is gone`, async () => {
     await using store = await make();
     const bytes = randomBytes(10);

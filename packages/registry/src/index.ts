@@ -3,6 +3,7 @@ export { type OriginsParts, startOrigins } from './origin/origins.ts';
 export type {
   Caller,
   CredentialSettings,
+  GatedOrigins,
   Manifest,
   ManifestHead,
   OriginRepository,
@@ -21,6 +22,8 @@ export {
   type OriginRules,
   type Policies,
   type Policy,
+  PROOF_MAX,
+  type ProofRule,
   policies,
   type RepositoryRules,
   type TagRule,

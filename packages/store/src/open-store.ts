@@ -7,6 +7,7 @@ import { openCatalog } from './catalog.ts';
 import { openContentStore } from './content-store.ts';
 import { openDrafts } from './drafts.ts';
 import { asError, isDiskTrouble } from './files.ts';
+import { openIntakes } from './intakes.ts';
 import { type Layout, layoutOf } from './layout.ts';
 import { takeLock } from './lock.ts';
 import { openSealed, type Sealed } from './sealed.ts';
@@ -44,6 +45,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
   const catalog = kept.use(await openCatalog(layout.catalog, report, now));
   const sealed = openSealed({ layout, report, now, usedAt: (digest) => catalog.usedAt(digest) });
   const drafts = openDrafts({ layout, sealed, report, now, space: () => space });
+  const intakes = openIntakes({ layout, sealed, report, space: () => space });
   const quotaBytes = wantedQuota ?? (await defaultQuota(root, sealed.bytes() + drafts.bytes()));
   const space: Space = watchSpace({
     root,
@@ -51,7 +53,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
     report,
     now,
     probe: ours.probe,
-    usedBytes: () => sealed.bytes() + drafts.bytes(),
+    usedBytes: () => sealed.bytes() + drafts.bytes() + intakes.bytes(),
     unwrittenBytes: () => drafts.unwrittenBytes(),
     evictableBytes: () => sealed.evictableBytes() + drafts.idleBytes(),
     evictOne: async () => (await sealed.evictOne()) || drafts.evictOne(),
@@ -67,6 +69,7 @@ export async function openStore(parts: StoreParts): Promise<Store> {
       return blob ?? (await content?.open(digest));
     },
     draft: (digest, size) => drafts.take(digest, size),
+    intake: () => intakes.take(),
     put: putter({ layout, sealed, space, report }),
     blockHashes: async (digest) => (await sealed.blockHashes(digest)) ?? (await content?.blockHashes(digest)),
     sizeOf: (digest) => sealed.sizeOf(digest) ?? content?.sizeOf(digest),

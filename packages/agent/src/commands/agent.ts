@@ -81,8 +81,9 @@ function greet(running: Agent, config: Config, { call, log }: { call: Call; log:
   log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
   const proxy = running.proxy?.status();
   if (proxy) log.info(`forward proxy on http://${proxy.address}, answering for ${proxy.places.join(', ')}`);
-  const open = config.origins.filter(({ rules }) => rules.access === 'node').map(({ name }) => name);
-  if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${open.join(', ')}`);
+  const open = config.origins.filter(({ rules }) => rules.access === 'node');
+  const names = open.map(({ name, rules }) => (rules.push ? `${name} (and push)` : name));
+  if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${names.join(', ')}`);
   const idle = idleOptions(config);
   if (idle.length > 0) log.warn(`without --swarm-key-file these do nothing: ${idle.join(', ')}`);
   const { env, err } = call.around;

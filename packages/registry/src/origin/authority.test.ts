@@ -89,7 +89,7 @@ test("a Basic challenge is answered with the agent's password, and by nobody els
 test("a client's credential is sent as it is; when it fails, the failure carries the challenge and no token is fetched", async () => {
   await using registry = await startTokenRegistry();
   await using lab = startLab({ url: registry.url });
-  const client = { kind: 'client', authorization: 'Bearer theirs' } as const;
+  const client = { kind: 'client', authorization: 'Bearer theirs', id: 'them' } as const;
   const error = await lab
     .repository('a/b', client)
     .stat(digest, never)

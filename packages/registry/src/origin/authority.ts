@@ -3,8 +3,9 @@ import { discard } from './answer.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { basic } from './credential.ts';
 import type { Credentials } from './credentials.ts';
-import type { Answer, Line, Outgoing } from './line.ts';
-import { checkedRealm, type Realm } from './realm.ts';
+import { type Actions, challengeWords, type Demand, demandOf, errorOf, withScope } from './demand.ts';
+import { type Answer, isOnce, type Line, type Outgoing } from './line.ts';
+import { checkedRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { unauthorized } from './refusal.ts';
 import { retrying } from './retry.ts';
@@ -12,13 +13,14 @@ import { tokensFor } from './token.ts';
 import type { Caller } from './types.ts';
 
 const AUTHORIZATION_CHARS_MAX = 16 * 1024;
-const BARE_SCOPE = /^[a-z][a-z0-9-]{0,63}$/;
-const PULL_SCOPE = /^repository(?:\([a-z]{1,32}\))?:[a-z0-9._/-]{1,255}:pull$/;
-const SCOPES_MAX = 4;
 
 /** A question about a repository, before anyone's credential is on it. */
 interface Question extends Outgoing {
   readonly repository: string;
+  /** What is to be done with it: only read when nothing is said. */
+  readonly actions?: Actions;
+  /** Another repository that is read for it. */
+  readonly reads?: string | undefined;
 }
 
 /** Asks an origin on somebody's behalf. Sends no credential before the origin asked for one in a way that is allowed. */
@@ -26,16 +28,6 @@ export interface Authority {
   /** Any answer but 401 and 403, which throw `unauthorized` and `denied`. */
   ask(question: Question, caller: Caller, signal: AbortSignal): Promise<Answer>;
 }
-
-/** A challenge that may be answered. */
-type Demand =
-  | { readonly scheme: 'basic' }
-  | {
-      readonly scheme: 'bearer';
-      readonly realm: Realm;
-      readonly service: string | undefined;
-      readonly scopes: readonly string[];
-    };
 
 interface Pass {
   readonly header: string;
@@ -79,38 +71,34 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
     return { header: `Bearer ${token}`, demand, token, isFinal: isFresh };
   }
 
-  async function firstPass(repository: string, caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
+  async function firstPass(question: Question, caller: Caller, signal: AbortSignal): Promise<Pass | undefined> {
     if (caller.kind === 'client') {
       return { header: checked(line.origin, caller.authorization), demand: undefined, token: undefined, isFinal: true };
     }
-    return remembered && passFor(withScope(remembered, repository), caller, undefined, signal);
-  }
-
-  function exchange(
-    { repository: _, ...request }: Question,
-    pass: Pass | undefined,
-    signal: AbortSignal,
-  ): Promise<Answer> {
-    const headers = pass ? { ...request.headers, authorization: pass.header } : request.headers;
-    return retrying(line.origin, () => follow(line, { ...request, headers }, signal), signal);
+    return remembered && passFor(scoped(remembered, question), caller, undefined, signal);
   }
 
   async function ask(question: Question, caller: Caller, signal: AbortSignal): Promise<Answer> {
-    const first = await firstPass(question.repository, caller, signal);
-    const answer = await exchange(question, first, signal);
+    // An upload may go on at another host, which is shown nothing.
+    const isOwn = question.url.origin === line.url.origin;
+    const first = isOwn ? await firstPass(question, caller, signal) : undefined;
+    const answer = await exchange(line, question, first, signal);
     if (answer.status !== 401 || answer.foreign) return admitted(line.origin, answer);
 
     await discard(answer);
     const challenges = parseChallenges(answer.headers['www-authenticate']);
-    const demand = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
-    const challenge = demand && wordsOf(demand, challenges);
+    const found = demandOf(challenges, (realm) => checkedRealm(realm, line.url, realms), question.repository);
+    const demand = found && question.actions ? scoped(found, question) : found;
+    const challenge = demand && challengeWords(demand, errorOf(challenges));
     if (!demand) throw unauthorized(line.origin, refusalWords(challenges), undefined);
-    if (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand))) {
-      throw unauthorized(line.origin, 'refused the credential', challenge);
+    // What was sent of such a body is gone, so it cannot be sent with a better credential.
+    const isLost = isOnce(question.body);
+    if (isLost || (first?.isFinal && (caller.kind === 'client' || sameDemand(first.demand, demand)))) {
+      throw unauthorized(line.origin, isLost ? 'asks for a credential too late' : 'refused the credential', challenge);
     }
     const next = await passFor(demand, caller, first, signal);
     if (!next) throw unauthorized(line.origin, 'asks for a credential', challenge);
-    const second = await exchange(question, next, signal);
+    const second = await exchange(line, question, next, signal);
     if (second.status === 401 && !second.foreign) {
       await discard(second);
       throw unauthorized(line.origin, 'refused the credential', challenge);
@@ -124,11 +112,18 @@ export function authorityOf({ line, credentials, realms, now }: AuthorityParts):
       try {
         return await ask(question, caller, signal);
       } catch (error) {
-        if (isFailure(error, 'unauthorized')) credentials.forget();
+        if (caller.kind === 'agent' && isFailure(error, 'unauthorized')) credentials.forget();
         throw error;
       }
     },
   };
+}
+
+function exchange(line: Line, question: Question, pass: Pass | undefined, signal: AbortSignal): Promise<Answer> {
+  const headers = pass ? { ...question.headers, authorization: pass.header } : question.headers;
+  const send = () => follow(line, { ...question, headers }, signal);
+  // A push is never sent twice: its client knows whether to try again.
+  return question.push ? send() : retrying(line.origin, send, signal);
 }
 
 async function admitted(origin: string, answer: Answer): Promise<Answer> {
@@ -139,50 +134,15 @@ async function admitted(origin: string, answer: Answer): Promise<Answer> {
   throw new Failure('denied', `${origin} ${where} ${answer.status}`);
 }
 
-/** The first challenge that may be answered, tokens before passwords. */
-function demandOf(
-  challenges: readonly Challenge[],
-  check: (realm: string) => Realm | undefined,
-  repository: string,
-): Demand | undefined {
-  for (const challenge of challenges) {
-    if (challenge.scheme !== 'bearer') continue;
-    const realm = check(challenge.realm);
-    const { service } = challenge;
-    if (realm) return { scheme: 'bearer', realm, service, scopes: scopesOf(challenge.scope, repository) };
-  }
-  return challenges.find(({ scheme }) => scheme === 'basic') && { scheme: 'basic' };
-}
-
-/** What the origin asks for, as far as it is a right to pull, and always the right to pull this repository. */
-function scopesOf(asked: string | undefined, repository: string): readonly string[] {
-  const sane = (asked ?? '').split(' ').filter((scope) => BARE_SCOPE.test(scope) || PULL_SCOPE.test(scope));
-  return [...new Set([`repository:${repository}:pull`, ...sane.slice(0, SCOPES_MAX)])];
-}
-
-function withScope(demand: Demand, repository: string): Demand {
-  if (demand.scheme === 'basic') return demand;
-  const bare = demand.scopes.filter((scope) => BARE_SCOPE.test(scope));
-  return { ...demand, scopes: scopesOf(bare.join(' '), repository) };
+/** The demand of an origin, for one question. */
+function scoped(demand: Demand, { repository, actions, reads }: Question): Demand {
+  const own = withScope(demand, repository, actions);
+  if (own.scheme === 'basic' || reads === undefined || reads === repository) return own;
+  return { ...own, scopes: [...own.scopes, `repository:${reads}:pull`] };
 }
 
 function sameDemand(one: Demand | undefined, other: Demand): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
-}
-
-/** The challenge in our own words: only what was understood and allowed is repeated to a client. */
-function wordsOf(demand: Demand, challenges: readonly Challenge[]): string {
-  if (demand.scheme === 'basic') return 'Basic realm="registry"';
-  const quoted = (name: string, value: string | undefined) =>
-    value === undefined || /["\\]/.test(value) ? [] : [`${name}="${value}"`];
-  const error = challenges.flatMap((challenge) => (challenge.scheme === 'bearer' ? (challenge.error ?? []) : []))[0];
-  const parameters = [
-    ...quoted('realm', demand.realm.url.href),
-    ...quoted('service', demand.service),
-    ...quoted('scope', demand.scopes.join(' ')),
-    ...quoted('error', error && /^[a-z_]{1,32}$/.test(error) ? error : undefined),
-  ];
-  return `Bearer ${parameters.join(',')}`;
 }
 
 function refusalWords(challenges: readonly Challenge[]): string {

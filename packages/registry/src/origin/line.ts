@@ -1,8 +1,10 @@
 import type { LookupFunction } from 'node:net';
+import { Readable } from 'node:stream';
 import type { SecureContext } from 'node:tls';
 import { isFailure, type Report } from '@drayage/core';
 import { Agent, Pool } from 'undici';
 import { guardedConnector, permitsForeign, permitsOwn } from './address.ts';
+import { startClock } from './answer-clock.ts';
 import { type Breaker, breakerFor, type Outcome } from './breaker.ts';
 import { type BulkAnswer, type BulkParts, bulkGet } from './bulk.ts';
 import { unavailable } from './refusal.ts';
@@ -10,16 +12,23 @@ import { unavailable } from './refusal.ts';
 const CONNECTIONS_MAX = 64;
 const FOREIGN_HOSTS_MAX = 32;
 const WAITING_MAX = 1024;
+/** Besides the others: bodies on their way to the origin, and what belongs to them. */
+const PUSHES_MAX = 32;
 const headersWaitMs = 10_000;
 const bodyIdleMs = 10_000;
 /** Queueing, connecting and waiting for headers together. */
 const answerWaitMs = 15_000;
+/** The same for a push, without the time in which its body moves: many registries copy a layer before they answer. */
+const pushWaitMs = 300_000;
 
 export interface Outgoing {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  /** One that comes in chunks can be sent only once. */
+  readonly body?: string | Buffer | AsyncIterable<Uint8Array>;
+  /** A client pushes: what is asked may take long, and must not keep others from their connections. */
+  readonly push?: boolean;
   /** A large body is expected: it may come through reused memory, each chunk good until the next is asked for. */
   readonly bulk?: boolean;
 }
@@ -81,15 +90,18 @@ export function startLine(parts: LineParts): Line {
     const tell = (code: number | 'failed') =>
       report({ kind: 'origin_request', origin, code, seconds: (now() - startedAt) / 1000 });
     const late = new AbortController();
-    const timer = setTimeout(
-      () => late.abort(unavailable(origin, `took over ${answerWaitMs} ms to answer`)),
-      answerWaitMs,
-    );
+    const waitMs = request.push ? pushWaitMs : answerWaitMs;
+    const clock = startClock(waitMs, () => late.abort(unavailable(origin, `took over ${waitMs} ms to answer`)));
     waiting += 1;
     const either = AbortSignal.any([signal, late.signal]);
+    const { body } = request;
     try {
-      const answer = await connections.exchange(request, either);
-      settle(answer.status >= 500 ? 'failed' : 'answered');
+      const answer = await connections.exchange(
+        isOnce(body) ? { ...request, body: clock.around(body) } : request,
+        either,
+      );
+      // What it cannot do with a push says nothing of what it can give to those who pull.
+      settle(answer.status < 500 ? 'answered' : request.push ? 'unknown' : 'failed');
       tell(answer.status);
       return answer;
     } catch (error) {
@@ -98,16 +110,28 @@ export function startLine(parts: LineParts): Line {
       throw error;
     } finally {
       waiting -= 1;
-      clearTimeout(timer);
+      clock.stop();
     }
   }
 
   return { origin, url, breaker, send, [Symbol.asyncDispose]: () => connections.destroy() };
 }
 
+/** Whether a body is used up by being sent. */
+export function isOnce(body: Outgoing['body']): body is AsyncIterable<Uint8Array> {
+  return body !== undefined && typeof body !== 'string' && !Buffer.isBuffer(body);
+}
+
 /** Whoever gives up on an origin says so; a client that goes away says nothing about it. */
 function isDeadline(reason: unknown): boolean {
   return (reason instanceof Error && reason.name === 'TimeoutError') || isFailure(reason, 'origin_unavailable');
+}
+
+function streamOf(body: AsyncIterable<Uint8Array>): Readable {
+  const stream = Readable.from(body, { objectMode: false });
+  // The request fails with it; a body that is let go of after that must not fail into nowhere.
+  stream.on('error', () => undefined);
+  return stream;
 }
 
 interface Connections {
@@ -126,6 +150,11 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
     bodyTimeout: bodyIdleMs,
   };
   const own = new Pool(url.origin, { ...limits, connect: guardedConnector(guard, permitsOwn()) });
+  const pushes = new Pool(url.origin, {
+    ...limits,
+    connections: PUSHES_MAX,
+    connect: guardedConnector(guard, permitsOwn()),
+  });
   const connect = guardedConnector(guard, permitsForeign(guard));
   const foreign = new Agent({ ...limits, maxOrigins: FOREIGN_HOSTS_MAX, connect });
   let bulks = 0;
@@ -156,12 +185,15 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
   }
 
   async function viaPool(request: Outgoing, isForeign: boolean, signal: AbortSignal): Promise<BulkAnswer> {
-    const { statusCode, headers, body } = await (isForeign ? foreign : own).request({
+    const pool = isForeign ? foreign : request.push ? pushes : own;
+    const { statusCode, headers, body } = await pool.request({
       origin: request.url.origin,
       path: request.url.pathname + request.url.search,
       method: request.method,
       headers: request.headers,
-      body: request.body ?? null,
+      body: isOnce(request.body) ? streamOf(request.body) : (request.body ?? null),
+      // They come after a body that may take hours; the line's own clock watches that.
+      ...(request.push && { headersTimeout: 0 }),
       signal,
     });
     // Whoever reads the body learns of its failure; a body let go of must not fail into nowhere, which ends the process.
@@ -177,9 +209,9 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
       const answer = (await viaBulk(request, isForeign, signal)) ?? (await viaPool(request, isForeign, signal));
       return { ...answer, url: request.url, foreign: isForeign };
     },
-    queued: () => own.stats.queued,
+    queued: () => own.stats.queued + pushes.stats.queued,
     async destroy() {
-      await Promise.all([own.destroy(), foreign.destroy()]);
+      await Promise.all([own.destroy(), pushes.destroy(), foreign.destroy()]);
     },
   };
 }

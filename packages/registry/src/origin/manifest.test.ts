@@ -7,6 +7,7 @@ import { checkManifest, MANIFEST_TYPES } from './manifest.ts';
 
 const [INDEX = '', IMAGE = '', DOCKER_LIST = '', DOCKER_IMAGE = ''] = MANIFEST_TYPES;
 const child = { mediaType: 'application/octet-stream', digest: sha256(randomBytes(9)), size: 9 };
+const listed = { ...child, isForeign: false };
 const image = { schemaVersion: 2, mediaType: IMAGE, config: child, layers: [child, child] };
 const index = { schemaVersion: 2, manifests: [child] };
 const bytes = (document: unknown) => Buffer.from(JSON.stringify(document));
@@ -14,10 +15,10 @@ const bytes = (document: unknown) => Buffer.from(JSON.stringify(document));
 test('an image names its config and layers, an index its manifests', () => {
   const urls = ['http://elsewhere/'];
   const foreign = { ...image, layers: [{ ...child, urls }] };
-  expect(checkManifest(bytes(image), IMAGE)).toEqual({ kind: 'image', children: [child, child, child] });
-  expect(checkManifest(bytes(foreign), IMAGE).children).toEqual([child, child]);
+  expect(checkManifest(bytes(image), IMAGE)).toEqual({ kind: 'image', children: [listed, listed, listed] });
+  expect(checkManifest(bytes(foreign), IMAGE).children).toEqual([listed, { ...listed, isForeign: true }]);
   expect(checkManifest(bytes({ ...image, mediaType: DOCKER_IMAGE }), DOCKER_IMAGE).kind).toBe('image');
-  expect(checkManifest(bytes(index), DOCKER_LIST)).toEqual({ kind: 'index', children: [child] });
+  expect(checkManifest(bytes(index), DOCKER_LIST)).toEqual({ kind: 'index', children: [listed] });
   expect(checkManifest(bytes({ schemaVersion: 1 }), 'application/x+json')).toEqual({ kind: 'other', children: [] });
 });
 

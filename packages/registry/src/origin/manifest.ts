@@ -5,6 +5,7 @@ const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 const DOCKER_LIST = 'application/vnd.docker.distribution.manifest.list.v2+json';
 const DOCKER_IMAGE = 'application/vnd.docker.distribution.manifest.v2+json';
+const FOREIGN_TYPE = /nondistributable|foreign/;
 const CHILDREN_MAX = 4096;
 const DEPTH_KEYS: readonly string[] = ['mediaType', 'schemaVersion', 'manifests', 'config', 'layers', 'fsLayers'];
 
@@ -16,6 +17,8 @@ export interface Child {
   readonly digest: Digest;
   readonly size: number;
   readonly mediaType: string;
+  /** It is to be had elsewhere than at the origin, by its licence: naming it does not mean that the origin holds it. */
+  readonly isForeign: boolean;
 }
 
 export interface CheckedManifest {
@@ -73,7 +76,8 @@ function childrenOf(descriptors: readonly unknown[] | undefined): readonly Child
     if (!digest) throw invalid('a digest in it is malformed');
     if (!Number.isInteger(size) || size < 0 || size > BLOB_BYTES_MAX) throw invalid('a size in it is malformed');
     if (!/^[\x21-\x7e]{1,255}$/.test(mediaType)) throw invalid('a media type in it is malformed');
-    return { digest, size, mediaType };
+    const isForeign = FOREIGN_TYPE.test(mediaType) || (list(from, 'urls') ?? []).length > 0;
+    return { digest, size, mediaType, isForeign };
   });
 }
 

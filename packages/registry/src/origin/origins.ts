@@ -9,8 +9,9 @@ import { type Authority, authorityOf } from './authority.ts';
 import { credentialsOf } from './credentials.ts';
 import { type Forwarder, startForwarder } from './forward.ts';
 import { type Line, startLine } from './line.ts';
+import { type Gate, gateOf } from './login.ts';
 import { repositoryOf } from './repository.ts';
-import type { Forwarders, OriginSettings, Origins } from './types.ts';
+import type { Forwarders, GatedOrigins, OriginSettings } from './types.ts';
 
 export interface OriginsParts {
   readonly origins: readonly OriginSettings[];
@@ -24,6 +25,13 @@ export interface OriginsParts {
   readonly lookup?: LookupFunction;
 }
 
+interface Entry {
+  readonly line: Line;
+  readonly authority: Authority;
+  readonly gate: Gate;
+  readonly forwarder: Forwarder;
+}
+
 /** Opens the way to the origins on the list. Throws `options_invalid` when a URL or an authority file is unusable. */
 export function startOrigins({
   origins,
@@ -32,11 +40,8 @@ export function startOrigins({
   version,
   now = Date.now,
   lookup = systemLookup,
-}: OriginsParts): Origins & Forwarders {
-  const known = new Map<
-    string,
-    { readonly line: Line; readonly authority: Authority; readonly forwarder: Forwarder }
-  >();
+}: OriginsParts): GatedOrigins & Forwarders {
+  const known = new Map<string, Entry>();
   const checked = origins.map((settings) => ({
     settings,
     url: checkedUrl(settings),
@@ -52,22 +57,24 @@ export function startOrigins({
       line,
       forwarder: startForwarder(url, guardedConnector(guard, permitsOwn())),
       authority: authorityOf({ line, credentials, realms: settings.realms, now }),
+      gate: gateOf({ line, realms: settings.realms, now }),
     });
   }
+  const entryOf = (origin: string) => {
+    const entry = known.get(origin);
+    if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+    return entry;
+  };
 
   return {
     has: (name) => known.has(name),
     repository(origin, path, caller) {
-      const entry = known.get(origin);
-      if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
+      const entry = entryOf(origin);
       if (!isRepositoryPath(path)) throw new Failure('name_invalid', 'the repository name is malformed');
       return repositoryOf({ ...entry, path, caller }, report);
     },
-    forwarder(origin) {
-      const entry = known.get(origin);
-      if (!entry) throw new Failure('name_unknown', `${origin} is not on the list of origins`);
-      return entry.forwarder;
-    },
+    gate: (origin) => entryOf(origin).gate,
+    forwarder: (origin) => entryOf(origin).forwarder,
     status() {
       return [...known.values()].map(({ line }) => ({
         name: line.origin,

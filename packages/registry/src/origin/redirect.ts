@@ -1,5 +1,5 @@
 import { discard, headerOf } from './answer.ts';
-import type { Answer, Line, Outgoing } from './line.ts';
+import { type Answer, isOnce, type Line, type Outgoing } from './line.ts';
 import { unavailable } from './refusal.ts';
 
 const REDIRECTS_MAX = 5;
@@ -16,6 +16,7 @@ export async function follow(line: Line, request: Outgoing, signal: AbortSignal)
     const answer = await line.send(current, signal);
     if (!REDIRECT_STATUSES.includes(answer.status)) return answer;
     await discard(answer);
+    if (!isRepeatable(current, answer.status)) throw unavailable(line.origin, 'redirects what cannot be sent again');
     if (steps === REDIRECTS_MAX) throw unavailable(line.origin, `redirects more than ${REDIRECTS_MAX} times`);
     const url = targetOf(line.origin, current.url, headerOf(answer, 'location'));
     const { authorization: _, ...bare } = current.headers;
@@ -23,7 +24,13 @@ export async function follow(line: Line, request: Outgoing, signal: AbortSignal)
   }
 }
 
-function targetOf(origin: string, from: URL, location: string | undefined): URL {
+/** Whether the same request may go to another address: one that changes something only where that is what was meant. */
+function isRepeatable({ method, body }: Outgoing, status: number): boolean {
+  return !isOnce(body) && (method === 'GET' || method === 'HEAD' || status === 307 || status === 308);
+}
+
+/** The address an origin sends us to. Throws when it is none, or not as safe as the one that was asked. */
+export function targetOf(origin: string, from: URL, location: string | undefined): URL {
   const isSane = location !== undefined && location.length <= LOCATION_CHARS_MAX;
   const url = isSane ? URL.parse(location, from.href) : null;
   if (!url || !/^https?:$/.test(url.protocol)) throw unavailable(origin, 'redirects to no usable address');

@@ -1,9 +1,10 @@
 import { BLOB_BYTES_MAX, type Digest, Failure, type Report } from '@drayage/core';
-import { contentLength, discard } from './answer.ts';
+import { contentLength, discard, headerOf } from './answer.ts';
 import { type AskerParts, askerOf, failureOf } from './asker.ts';
 import { bytesOf } from './blob-read.ts';
 import { manifestFetchOf } from './manifest-fetch.ts';
 import { passOn, referrersQuery, tagsQuery } from './pass-on.ts';
+import { pusherOf } from './push.ts';
 import { unavailable } from './refusal.ts';
 import type { OriginRepository, PassedOn } from './types.ts';
 
@@ -31,6 +32,8 @@ export function repositoryOf(parts: AskerParts, report: Report): OriginRepositor
     const answer = await asker.ask({ what: `blobs/${digest}`, method: 'HEAD' }, signal);
     if (!answer) return undefined;
     await discard(answer);
+    if (/^text\/html\b/i.test(headerOf(answer, 'content-type') ?? ''))
+      throw unavailable(origin, 'sends a page in place of a blob');
     const size = contentLength(answer);
     if (size === undefined) throw unavailable(origin, `does not say how large ${digest} is`);
     if (size > BLOB_BYTES_MAX) throw unavailable(origin, `says that ${digest} has ${size} bytes, which is too large`);
@@ -60,6 +63,7 @@ export function repositoryOf(parts: AskerParts, report: Report): OriginRepositor
     },
     headManifest: (reference, signal) => mapped(manifests.head(reference, signal), signal),
     getManifest: (reference, accept, signal) => mapped(manifests.get(reference, accept, signal), signal),
+    push: pusherOf(parts),
     listTags: (query, signal) => mapped(pass(`tags/list${tagsQuery(query)}`, signal), signal),
     referrers: (digest, query, signal) => mapped(pass(`referrers/${digest}${referrersQuery(query)}`, signal), signal),
   };

@@ -13,8 +13,8 @@ const lifeDefaultMs = 60_000;
 const lifeMaxMs = 3_600_000;
 const lifeMarginMs = 10_000;
 
-/** What a token is good for. */
-interface Grant {
+/** What a token is to be good for. */
+export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scopes: readonly string[];
@@ -29,8 +29,8 @@ interface Token {
 }
 
 interface Tokens {
-  /** A token for this grant, kept or asked for, and never the one the origin just rejected. */
-  take(grant: Grant, rejected: string | undefined, signal: AbortSignal): Promise<Token>;
+  /** A token for this, kept or asked for, and never the one the origin just rejected. */
+  take(wanted: TokenRequest, rejected: string | undefined, signal: AbortSignal): Promise<Token>;
 }
 
 interface Kept {
@@ -44,8 +44,11 @@ interface Kept {
 export function tokensFor(line: Line, now: () => number): Tokens {
   const kept = new Map<string, Kept>();
 
-  function start(key: string, grant: Grant): Kept {
-    const answer = fetchToken(line, grant, now);
+  function start(key: string, wanted: TokenRequest): Kept {
+    const answer = fetchToken(line, wanted, now).then(({ token, expiresAt }) => ({
+      token,
+      until: expiresAt - lifeMarginMs,
+    }));
     const entry: Kept = { answer, token: undefined, until: Number.POSITIVE_INFINITY };
     answer.then(
       ({ token, until }) => Object.assign(entry, { token, until }),
@@ -59,11 +62,11 @@ export function tokensFor(line: Line, now: () => number): Tokens {
   }
 
   return {
-    async take(grant, rejected, signal) {
-      const key = keyOf(grant);
+    async take(wanted, rejected, signal) {
+      const key = keyOf(wanted);
       const found = kept.get(key);
       const isUsable = found && found.until > now() && (rejected === undefined || found.token !== rejected);
-      const entry = isUsable ? found : start(key, grant);
+      const entry = isUsable ? found : start(key, wanted);
       const { token } = await orAborted(entry.answer, signal);
       return { token, isFresh: !isUsable };
     },
@@ -71,19 +74,24 @@ export function tokensFor(line: Line, now: () => number): Tokens {
 }
 
 /** Secrets enter the key as a hash, so that no map holds them in clear for longer than a request. */
-function keyOf({ realm, service, scopes, credential }: Grant): string {
+function keyOf({ realm, service, scopes, credential }: TokenRequest): string {
   const who = createHash('sha256')
     .update(JSON.stringify(credential ?? null))
     .digest('hex');
   return JSON.stringify([realm.href, service, scopes, who]);
 }
 
-async function fetchToken(line: Line, grant: Grant, now: () => number): Promise<{ token: string; until: number }> {
+/** A token asked for just now. Throws `unauthorized` when the service gives none to whoever asks. */
+export async function fetchToken(
+  line: Line,
+  wanted: TokenRequest,
+  now: () => number,
+): Promise<{ readonly token: string; readonly expiresAt: number }> {
   // Many may wait for this answer, so it does not end with the first of them.
   const signal = AbortSignal.timeout(fetchWaitMs);
-  const words = `(token service ${grant.realm.host})`;
+  const words = `(token service ${wanted.realm.host})`;
   const origin = `${line.origin} ${words}`;
-  const answer = await retrying(origin, () => line.send(requestFor(grant), signal), signal);
+  const answer = await retrying(origin, () => line.send(requestFor(wanted), signal), signal);
   if (answer.status !== 200) {
     await discard(answer);
     if ([400, 401, 403].includes(answer.status)) {
@@ -97,10 +105,10 @@ async function fetchToken(line: Line, grant: Grant, now: () => number): Promise<
   if (!token || !/^[\x21-\x7e]+$/.test(token)) throw unavailable(origin, 'sent no token');
   const seconds = number(body, 'expires_in');
   const lifeMs = seconds === undefined || seconds <= 0 ? lifeDefaultMs : Math.min(seconds * 1000, lifeMaxMs);
-  return { token, until: startedAt + lifeMs - lifeMarginMs };
+  return { token, expiresAt: startedAt + lifeMs };
 }
 
-function requestFor({ realm, service, scopes, credential }: Grant): Outgoing {
+function requestFor({ realm, service, scopes, credential }: TokenRequest): Outgoing {
   if (credential?.kind === 'identity') {
     const form = new URLSearchParams({
       grant_type: 'refresh_token',

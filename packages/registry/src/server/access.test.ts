@@ -73,8 +73,8 @@ test('the policy node reads with the credential of the agent', async () => {
   expect(lab.hub.asked.every((asked) => asked.startsWith('agent '))).toBe(true);
 });
 
-test.each(['bypass', 'proof'] as const)('the policy %s leaves everything to the origin', async (access) => {
-  await using lab = await startLab({ 'docker.io': { access } });
+test('the policy bypass leaves everything to the origin', async () => {
+  await using lab = await startLab({ 'docker.io': { access: 'bypass' } });
   const { layer } = addImage(lab.hub, 'library/app', '1');
   const manifest = await fetch(`${lab.base}/v2/library/app/manifests/1`);
   const blob = await fetch(`${lab.base}/v2/library/app/blobs/${layer}`);

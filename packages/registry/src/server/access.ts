@@ -1,24 +1,22 @@
-import {
-  type Catalog,
-  type Digest,
-  describe,
-  Failure,
-  type FailureCode,
-  type Report,
-  type Repository,
-  repositoryKey,
-} from '@drayage/core';
-import type { Caller, OriginRepository, Origins } from '../origin/types.ts';
-import type { Hearsay } from './hearsay.ts';
-import type { Policies } from './policy.ts';
+import { type Catalog, type Digest, describe, Failure, type FailureCode, repositoryKey } from '@drayage/core';
+import type { Actions } from '../origin/demand.ts';
+import type { Caller, OriginRepository } from '../origin/types.ts';
+import type { Asked } from './client-credential.ts';
+import { type ClientProofParts, clientProof } from './client-proof.ts';
+import { demandedBy } from './errors.ts';
 import { publicProof } from './public-proof.ts';
 
 /** Who may read what through this agent. */
 export interface Access {
-  /** In whose name the repository may be read here. Throws `denied` when it may not, `origin_unavailable` when that is unknown. */
-  admit(repository: Repository, question: Question, signal: AbortSignal): Promise<Caller>;
-  /** The origin refused what it once let anyone read. */
-  refused(repository: Repository): void;
+  /**
+   * In whose name the repository may be read here. Throws `denied` when it may not, `unauthorized` with a challenge when
+   * the client has yet to show a credential, `origin_unavailable` when that is unknown.
+   */
+  admit(asked: Asked, question: Question, signal: AbortSignal): Promise<Caller>;
+  /** The credential for the origin that a request shows, for what the agent only passes on. Throws a challenge when it shows none. */
+  credentialFor(asked: Asked, actions: Actions, signal: AbortSignal): Promise<Caller>;
+  /** What to tell a client when the origin refused what was let through, with the failure that said so. */
+  refused(asked: Asked, error: Failure, actions: Actions, signal: AbortSignal): Promise<Failure>;
 }
 
 /** What is asked of the origin to learn whether anyone may read a repository: the client's own question. */
@@ -32,21 +30,34 @@ export interface Question {
   ask(remote: OriginRepository, signal: AbortSignal): Promise<unknown>;
 }
 
-export interface AccessParts {
-  readonly origins: Origins;
+export interface AccessParts extends ClientProofParts {
   readonly catalog: Catalog;
-  readonly policies: Policies;
-  readonly hearsay: Hearsay;
-  readonly report: Report;
-  readonly now: () => number;
 }
 
 /** Decides by the policy of each repository. */
-export function openAccess({ origins, catalog, policies, hearsay, report, now }: AccessParts): Access {
-  const admitAnyone = publicProof({ origins, catalog, hearsay, report, now });
+export function openAccess(parts: AccessParts): Access {
+  const { catalog, policies, hearsay, report } = parts;
+  const admitAnyone = publicProof(parts);
+  const proof = clientProof(parts);
+
+  async function admitProven(asked: Asked, question: Question, signal: AbortSignal): Promise<Caller> {
+    const key = repositoryKey(asked.repository);
+    const decide = (decision: 'allow' | 'stale' | 'challenge' | 'deny', reason: string) =>
+      report({ kind: 'access', policy: 'proof', decision, repository: key, reason });
+    try {
+      const { caller, isStale } = await proof.admit(asked, question, signal);
+      if (isStale) decide('stale', 'proven before the origin went away');
+      else decide('allow', 'the origin accepts the credential');
+      return caller;
+    } catch (error) {
+      if (!signal.aborted) decide(demandedBy(error) === undefined ? 'deny' : 'challenge', describe(error));
+      throw error;
+    }
+  }
 
   return {
-    async admit(repository, question, signal) {
+    async admit(asked, question, signal) {
+      const { repository } = asked;
       const { access } = policies.for(repository);
       const decide = (decision: 'allow' | 'deny', reason: string) =>
         report({ kind: 'access', policy: access, decision, repository: repositoryKey(repository), reason });
@@ -62,18 +73,21 @@ export function openAccess({ origins, catalog, policies, hearsay, report, now }:
             throw error;
           }
           return { kind: 'anonymous' };
+        case 'proof':
+          return admitProven(asked, question, signal);
         case 'bypass':
-        case 'proof': {
-          const why = access === 'proof' ? 'proof of access is not supported yet' : 'the policy is bypass';
-          decide('deny', why);
-          throw new Failure('blob_unavailable', `${repositoryKey(repository)} is left to the origin: ${why}`);
-        }
+          decide('deny', 'the policy is bypass');
+          throw new Failure('blob_unavailable', `${repositoryKey(repository)} is left to the origin by its policy`);
       }
     },
-    refused(repository) {
-      const key = repositoryKey(repository);
+    credentialFor: proof.credentialFor,
+    async refused(asked, error, actions, signal) {
+      const { access } = policies.for(asked.repository);
+      if (access === 'proof' || actions !== 'pull') return proof.refused(asked, error, actions, signal);
+      const key = repositoryKey(asked.repository);
       hearsay.forget(key);
       if (catalog.recallPublic(key) !== undefined) catalog.forgetPublic(key);
+      return error;
     },
   };
 }

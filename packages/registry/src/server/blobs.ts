@@ -6,12 +6,12 @@ import {
   type OpenBlob,
   type Pulls,
   type Remote,
-  type Repository,
   repositoryKey,
 } from '@drayage/core';
-import type { Origins } from '../origin/types.ts';
+import { callerKey, type Origins } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders, etagOf } from './answer.ts';
+import type { Asked } from './client-credential.ts';
 import { refusalAnswer } from './errors.ts';
 import { orAbort, singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
@@ -21,8 +21,7 @@ import { parseRange } from './range.ts';
 /** Answers questions for blobs. Who gets an answer with a blob part disposes of the blob. */
 export type AnswerBlob = (wanted: WantedBlob, signal: AbortSignal) => Promise<Answer>;
 
-interface WantedBlob {
-  readonly repository: Repository;
+interface WantedBlob extends Asked {
   readonly digest: Digest;
   readonly range: string | undefined;
   readonly ifRange: string | undefined;
@@ -49,11 +48,11 @@ export function blobAnswers({ origins, access, pulls, store, catalog, hearsay, p
   return async (wanted, signal) => {
     const { repository, digest } = wanted;
     const key = repositoryKey(repository);
-    const caller = await access.admit(repository, questionFor(digest), signal);
+    const caller = await access.admit(wanted, questionFor(digest), signal);
     const remote = origins.repository(repository.origin, repository.path, caller);
     const ask = () =>
       orAbort(
-        stats(`${caller.kind} ${key}@${digest}`, () => stat(remote, key, digest)),
+        stats(`${callerKey(caller)} ${key}@${digest}`, () => stat(remote, key, digest)),
         signal,
       );
     const belongs = catalog.belongs(digest, key) || hearsay.belongs(digest, key);

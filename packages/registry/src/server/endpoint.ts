@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type BlobStore, type Catalog, describe, type Members, type Pulls, type Report } from '@drayage/core';
-import type { Origins } from '../origin/types.ts';
+import type { GatedOrigins } from '../origin/types.ts';
 import { openAccess } from './access.ts';
 import { blobAnswers } from './blobs.ts';
 import { bufferPool } from './buffers.ts';
+import { challengesBy } from './client-challenge.ts';
 import { keepHearsay } from './hearsay.ts';
 import { ownNames } from './host.ts';
 import { type Address, type Listener, openListener } from './listener.ts';
@@ -12,9 +13,12 @@ import { manifestAnswers } from './manifests.ts';
 import { listAnswers } from './passthrough.ts';
 import type { Policies } from './policy.ts';
 import { openPrefetch, type Prefetch } from './prefetch.ts';
+import { openPushes, type Pushes } from './push.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
+import { tokenRealm } from './token-realm.ts';
 import { type Meant, serve, VISIT_LIMITS, type VisitLimits, type Visitor, type VisitParts } from './visit.ts';
+import { makeSecrets } from './wrapped-token.ts';
 
 /** The registry that container runtimes on this host pull from. */
 export interface Endpoint extends AsyncDisposable {
@@ -28,7 +32,7 @@ export interface Endpoint extends AsyncDisposable {
 
 export interface EndpointParts {
   readonly listen: readonly Address[];
-  readonly origins: Origins;
+  readonly origins: GatedOrigins;
   readonly pulls: Pulls;
   readonly store: BlobStore;
   readonly catalog: Catalog;
@@ -47,7 +51,7 @@ export interface EndpointParts {
 /** Opens the endpoint on every address, or on none: the first address that cannot be opened is thrown. */
 export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   const prefetch = openPrefetch(parts);
-  const visitParts = wire(parts, prefetch);
+  const { visitParts, pushes } = wire(parts, prefetch);
   const active = new Set<Promise<void>>();
   let isDraining = false;
   const visited = async (visitor: Visitor) => {
@@ -84,6 +88,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
     signal.addEventListener('abort', cut, { once: true });
     if (signal.aborted) cut();
     await Promise.all([...closing, ...active, prefetch[Symbol.asyncDispose]()]);
+    await pushes[Symbol.asyncDispose]();
     signal.removeEventListener('abort', cut);
   };
   return {
@@ -94,23 +99,33 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   };
 }
 
-function wire(parts: EndpointParts, prefetch: Prefetch): VisitParts {
+function wire(parts: EndpointParts, prefetch: Prefetch): { readonly visitParts: VisitParts; readonly pushes: Pushes } {
   const { origins, pulls, store, catalog, policies, members, report, now = Date.now } = parts;
   const hearsay = keepHearsay(members, now);
-  const access = openAccess({ origins, catalog, policies, hearsay, report, now });
+  const secrets = makeSecrets();
+  const challenges = challengesBy({ origins, policies, defaultOrigin: parts.defaultOrigin });
+  const access = openAccess({ origins, catalog, policies, challenges, hearsay, secrets, report, now });
   const tags = openTags({ catalog, policies, report, now });
   const shelf = openShelf({ store, catalog, members, hearsay, saw: prefetch.saw, report });
+  const limits = { ...VISIT_LIMITS, ...parts.limits };
+  const pushParts = { origins, store, catalog, policies, access, report, now };
+  const pushes = openPushes({ ...pushParts, stallMs: limits.uploadStallMs });
   const router = openRouter({
     answerManifest: manifestAnswers({ origins, access, tags, shelf, catalog, hasMembers: members !== undefined }),
     answerBlob: blobAnswers({ origins, access, pulls, store, catalog, hearsay, prefetch }),
     answerList: listAnswers({ origins, access }),
+    answerPush: pushes.answer,
+    answerToken: tokenRealm({ origins, policies, secrets, now }),
     access,
+    challenges,
+    secrets,
+    now,
     origins,
     defaultOrigin: parts.defaultOrigin,
     isOwn: ownNames(parts.hosts),
     report,
   });
-  return { router, buffers: bufferPool(), limits: { ...VISIT_LIMITS, ...parts.limits }, report };
+  return { visitParts: { router, buffers: bufferPool(), limits, report }, pushes };
 }
 
 function isListed(listen: readonly Address[], { host, port }: Address): boolean {

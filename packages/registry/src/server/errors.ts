@@ -1,4 +1,4 @@
-import { describe, type FailureCode, isFailure } from '@drayage/core';
+import { describe, Failure, type FailureCode, isFailure } from '@drayage/core';
 import type { Answer } from './answer.ts';
 
 /** What a client is told when it does not get what it asked for. */
@@ -8,6 +8,19 @@ export interface Refusal {
   readonly code: string;
   readonly message: string;
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+const CHALLENGE = Symbol('challenge to the client');
+
+/** The client is to show a credential, or a better one, in the way the challenge says. */
+export function demanding(problem: string, challenge: string): Failure {
+  return Object.assign(new Failure('unauthorized', problem), { [CHALLENGE]: challenge });
+}
+
+/** What the failure demands of the client; undefined when it demands nothing. */
+export function demandedBy(error: unknown): string | undefined {
+  if (!(error instanceof Failure) || !(CHALLENGE in error)) return undefined;
+  return typeof error[CHALLENGE] === 'string' ? error[CHALLENGE] : undefined;
 }
 
 /** What was asked for, as far as the error codes care. */
@@ -23,9 +36,10 @@ const TOLD: { readonly [C in FailureCode]?: readonly [status: number, code: stri
   name_invalid: [400, 'NAME_INVALID'],
   name_unknown: [404, 'NAME_UNKNOWN'],
   range_invalid: [416, 'RANGE_INVALID'],
-  // A client that got 401 would try again with the same credential; 403 sends it to the origin at once.
+  // Without a challenge that the client can answer, 401 would make it try again; 403 sends it to the origin at once.
   unauthorized: [403, 'DENIED'],
   unsupported: [405, 'UNSUPPORTED'],
+  upload_unknown: [404, 'BLOB_UPLOAD_UNKNOWN'],
 };
 
 const MISSING: { readonly [S in Subject]: string } = {
@@ -39,6 +53,11 @@ const MISSING: { readonly [S in Subject]: string } = {
  * that makes every client go to the origin at once, where a 5xx would stall dockerd for 75 seconds.
  */
 export function refusalOf(error: unknown, subject: Subject): Refusal {
+  const challenge = demandedBy(error);
+  if (challenge !== undefined) {
+    const headers = { 'WWW-Authenticate': challenge };
+    return { status: 401, code: 'UNAUTHORIZED', message: describe(error), headers };
+  }
   const told = isFailure(error) ? TOLD[error.code] : undefined;
   if (!told) return { status: 404, code: MISSING[subject], message: `not available here: ${describe(error)}` };
   return { status: told[0], code: told[1], message: describe(error) };
@@ -53,7 +72,15 @@ export function refusalAnswer({ status, code, message, headers }: Refusal): Answ
 
 /** One error as the distribution specification writes it. */
 export function refusalBody(code: string, message: string): Buffer {
-  return Buffer.from(
-    JSON.stringify({ errors: [{ code, message: message.slice(0, MESSAGE_CHARS_MAX), detail: null }] }),
-  );
+  return errorsBody([{ code, message }]);
+}
+
+/** Several of them. */
+export function errorsBody(errors: readonly { readonly code: string; readonly message: string }[]): Buffer {
+  const told = errors.map(({ code, message }) => ({
+    code,
+    message: message.slice(0, MESSAGE_CHARS_MAX),
+    detail: null,
+  }));
+  return Buffer.from(JSON.stringify({ errors: told }));
 }

@@ -1,19 +1,25 @@
 import { connect, type Socket } from 'node:net';
 import { type Catalog, type Digest, Failure, type Happening, type OpenBlob, type Pulls, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { Caller, Origins, PassedOn } from '../origin/types.ts';
+import type { Demand } from '../origin/demand.ts';
+import type { Caller, GatedOrigins, PassedOn, Pushed } from '../origin/types.ts';
 import { type Endpoint, type EndpointParts, startEndpoint } from './endpoint.ts';
+import { pushedTo } from './fake-push.ts';
 import { type OriginRules, policies } from './policy.ts';
 
 export const OCI_IMAGE = 'application/vnd.oci.image.manifest.v1+json';
 export const OCI_INDEX = 'application/vnd.oci.image.index.v1+json';
 
-/** An origin for tests, and how it misbehaves. */
-export interface FakeOrigin {
+/** What an origin for tests holds. */
+export interface ImageShelves {
   /** By `repository tag` or `repository digest`. */
   readonly manifests: Map<string, { mediaType: string; bytes: Buffer }>;
   /** By `repository digest`. */
   readonly blobs: Map<string, Buffer>;
+}
+
+/** An origin for tests, and how it misbehaves. */
+export interface FakeOrigin extends ImageShelves {
   /** Each question, as `caller verb repository what`. */
   readonly asked: string[];
   state: 'up' | 'down' | 'silent' | 'private';
@@ -22,6 +28,12 @@ export interface FakeOrigin {
   /** Leaves the digest out of what it says of a manifest. */
   hidesDigest: boolean;
   list: PassedOn | undefined;
+  /** How it wants to be shown a credential. */
+  demand: Demand | undefined;
+  /** What has come of uploads, by the path of their address. */
+  readonly uploads: Map<string, Buffer>;
+  /** What it says to every push instead. */
+  refusesPush: Pushed | undefined;
 }
 
 function fakeOrigin(): FakeOrigin {
@@ -33,6 +45,9 @@ function fakeOrigin(): FakeOrigin {
     gate: Promise.resolve(),
     hidesDigest: false,
     list: undefined,
+    demand: undefined,
+    uploads: new Map(),
+    refusesPush: undefined,
   };
 }
 
@@ -46,7 +61,7 @@ export interface AddedImage {
 
 /** Puts an image with one layer and one config into an origin. */
 export function addImage(
-  origin: FakeOrigin,
+  origin: ImageShelves,
   repository: string,
   tag: string,
   layer: Buffer = Buffer.from(`layer of ${tag}`),
@@ -68,7 +83,7 @@ export function addImage(
   return { digest, bytes, config: sha256(config), layer: sha256(layer), layerBytes: layer };
 }
 
-function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
+function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): GatedOrigins {
   return {
     has: (name) => name in origins,
     repository(name, path, caller) {
@@ -104,8 +119,21 @@ function fakeOrigins(origins: Readonly<Record<string, FakeOrigin>>): Origins {
           await ask(`referrers ${path} ${digest} ${query}`, signal);
           return origin.list;
         },
+        async push(push, signal) {
+          await ask(
+            `${push.method} ${path} ${push.to instanceof URL ? push.to.pathname + push.to.search : push.to}`,
+            signal,
+          );
+          return await pushedTo(origin, path, push);
+        },
       };
     },
+    gate: (name) => ({
+      demand: async () => origins[name]?.demand,
+      login: async () => {
+        throw new Failure('unauthorized', 'the fake origin knows nobody');
+      },
+    }),
     status: () => [],
     async [Symbol.asyncDispose]() {},
   };

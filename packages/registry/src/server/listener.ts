@@ -72,6 +72,9 @@ export async function openListener({ host, port }: Address, handle: Handle, onCo
     rewriteUrl: () => '/',
     clientErrorHandler(error, socket) {
       const turn = turns.get(socket);
+      const asked = turn?.incoming;
+      // Whoever reads its body would wait in vain for the rest.
+      if (asked && !asked.complete && asked.listenerCount('error') > 0) asked.emit('error', error);
       if (!turn) refuseBytes(error.code, socket);
       // A refusal now would end up inside the body that is being sent.
       else if (!ending.has(socket)) void readable(turn).finally(() => socket.destroySoon());
@@ -86,7 +89,7 @@ export async function openListener({ host, port }: Address, handle: Handle, onCo
     },
   });
   app.server.maxConnections = CONNECTIONS_MAX;
-  // No request here has a body that is wanted, so none is invited.
+  // Whoever wants a body invites it.
   app.server.on('checkContinue', app.routing);
   app.server.on('checkExpectation', app.routing);
   app.addHook('onRequest', (request, reply, _done) => {

@@ -10,7 +10,7 @@ import {
   type Report,
 } from '@drayage/core';
 import { type Child, checkManifest } from '../origin/manifest.ts';
-import type { Caller, Manifest, OriginRepository } from '../origin/types.ts';
+import { type Caller, callerKey, type Manifest, type OriginRepository } from '../origin/types.ts';
 import { orAbort, singleFlight, within } from './flight.ts';
 import { askOrHear, type Hearsay } from './hearsay.ts';
 import { type Known, MANIFEST_WAIT_MS, type Read, readBytes, readHeld } from './manifest-read.ts';
@@ -63,14 +63,14 @@ export function openShelf(parts: ShelfParts): Shelf {
     shared(place, digest, signal) {
       const { key, caller } = place;
       return orAbort(
-        gifts(`${caller.kind} ${key}@${digest}`, () => takeAndKeep(place, digest)),
+        gifts(`${callerKey(caller)} ${key}@${digest}`, () => takeAndKeep(place, digest)),
         signal,
       );
     },
     fetched(place, digest, signal) {
       const { key, caller } = place;
       return orAbort(
-        fetches(`${caller.kind} ${key}@${digest}`, () => fetchAndKeep(place, digest)),
+        fetches(`${callerKey(caller)} ${key}@${digest}`, () => fetchAndKeep(place, digest)),
         signal,
       );
     },
@@ -105,9 +105,16 @@ export function openShelf(parts: ShelfParts): Shelf {
     if (catalog.belongs(digest, repository)) {
       catalog.note(digest, { repository, mediaType, size });
       for (const child of children) {
+        // An origin takes any digest there without holding it: to name it is no right to read it.
+        if (child.isForeign) continue;
         catalog.note(child.digest, { repository, mediaType: child.mediaType, size: child.size });
       }
-    } else hearsay.extend(repository, children);
+    } else {
+      hearsay.extend(
+        repository,
+        children.filter(({ isForeign }) => !isForeign),
+      );
+    }
     // The first that an image names is its config.
     if (kind === 'image') saw(repository, digest, children.slice(1));
   }

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Catalog, type Digest, Failure, isFailure, type Repository, repositoryKey } from '@drayage/core';
+import { type Catalog, type Digest, Failure, isFailure, repositoryKey } from '@drayage/core';
 import { MANIFEST_TYPES } from '../origin/manifest.ts';
-import type { ManifestHead, Origins } from '../origin/types.ts';
+import { callerKey, type ManifestHead, type Origins } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import { type Answer, contentHeaders } from './answer.ts';
+import type { Asked } from './client-credential.ts';
 import { hedged, within } from './flight.ts';
 import { type Known, MANIFEST_WAIT_MS } from './manifest-read.ts';
 import { getManifest, type Place, type Shelf } from './manifest-shelf.ts';
@@ -13,8 +14,7 @@ import type { Resolved, Tags } from './tags.ts';
 /** Answers questions for manifests, by tag or by digest. */
 export type AnswerManifest = (wanted: WantedManifest, signal: AbortSignal) => Promise<Answer>;
 
-interface WantedManifest {
-  readonly repository: Repository;
+interface WantedManifest extends Asked {
   readonly reference: ManifestReference;
   readonly accept: string | undefined;
   /** Only the headers are wanted. */
@@ -55,15 +55,15 @@ export function manifestAnswers(parts: ManifestParts): AnswerManifest {
 }
 
 function answeringOnce({ origins, access, tags, shelf, catalog }: ManifestParts): AnswerManifest {
-  return async ({ repository, reference, accept, headOnly }, signal) => {
+  return async ({ repository, visitor, reference, accept, headOnly }, signal) => {
     const key = repositoryKey(repository);
-    const caller = await access.admit(repository, questionFor(reference, key, catalog), signal);
+    const caller = await access.admit({ repository, visitor }, questionFor(reference, key, catalog), signal);
     const remote = origins.repository(repository.origin, repository.path, caller);
     const place: Place = { key, remote, caller };
     const resolved: Resolved =
       'digest' in reference
         ? { digest: reference.digest, head: undefined, stale: false }
-        : await tags.resolve({ path: repository.path, tag: reference.tag, remote, caller: caller.kind }, signal);
+        : await tags.resolve({ path: repository.path, tag: reference.tag, remote, caller: callerKey(caller) }, signal);
     const { digest } = resolved;
     const fromOrigin = async () =>
       (headOnly ? await head(place, digest) : undefined) ?? (await shelf.fetched(place, digest, signal));
@@ -111,6 +111,8 @@ function questionFor(reference: ManifestReference, repository: string, catalog: 
     missing: 'manifest_unknown',
     async ask(remote, signal) {
       const said = await remote.headManifest(text, signal);
+      // An answer that is about no manifest, a 405 or a page for people, says nothing of who may read one.
+      if (said && said.mediaType === undefined) return remote.getManifest(text, undefined, signal);
       // Whoever finds it elsewhere need not ask again whether it belongs here.
       if (said && digest) catalog.note(digest, { repository, mediaType: said.mediaType, size: said.size });
       return said;

@@ -2,13 +2,14 @@ import { Failure, repositoryKey } from '@drayage/core';
 import type { OriginRepository, Origins, PassedOn } from '../origin/types.ts';
 import type { Access, Question } from './access.ts';
 import type { Answer } from './answer.ts';
+import type { Asked } from './client-credential.ts';
 import { within } from './flight.ts';
 import { pageQuery, type Target } from './request.ts';
 
 /** Passes questions for lists on to the origin: they are never kept. */
 export type AnswerList = (wanted: List, path: string, signal: AbortSignal) => Promise<Answer>;
 
-type List = Extract<Target, { kind: 'tags' | 'referrers' }>;
+type List = Extract<Target, { kind: 'tags' | 'referrers' }> & Asked;
 
 export interface ListParts {
   readonly origins: Origins;
@@ -28,9 +29,12 @@ export function listAnswers({ origins, access }: ListParts): AnswerList {
       key: wanted.kind,
       digest: undefined,
       missing: 'name_unknown',
-      ask: (remote, late) => list(remote, '', late),
+      ask: async (remote, late) => {
+        const said = await list(remote, '', late);
+        return said && isList(said) ? said : undefined;
+      },
     };
-    const caller = await access.admit(repository, question, signal);
+    const caller = await access.admit(wanted, question, signal);
     const remote = origins.repository(repository.origin, repository.path, caller);
     const said = await within(LIST_WAIT_MS, `listing ${wanted.kind} of ${key}`, (late) => list(remote, query, late));
     if (!said) throw new Failure('name_unknown', `${repository.origin} has no list of ${wanted.kind} for ${key}`);
@@ -38,9 +42,10 @@ export function listAnswers({ origins, access }: ListParts): AnswerList {
   };
 }
 
-function listAnswer({ status, contentType, link, filtersApplied, bytes }: PassedOn, path: string): Answer {
-  const type = contentType?.split(';', 1)[0]?.trim().toLowerCase();
-  if (status !== 200 || type === undefined || !LIST_TYPE.test(type)) {
+function listAnswer(said: PassedOn, path: string): Answer {
+  const { status, contentType, link, filtersApplied, bytes } = said;
+  const type = typeOf(contentType);
+  if (!isList(said)) {
     throw new Failure('origin_unavailable', `the origin answered a list with status ${status} and type ${type}`);
   }
   const headers: Record<string, string | number> = { 'Content-Type': type, 'Content-Length': bytes.length };
@@ -48,6 +53,14 @@ function listAnswer({ status, contentType, link, filtersApplied, bytes }: Passed
   if (next !== undefined) headers['Link'] = next;
   if (filtersApplied === 'artifactType') headers['OCI-Filters-Applied'] = filtersApplied;
   return { status, headers, body: bytes, source: 'origin' };
+}
+
+function isList({ status, contentType }: PassedOn): boolean {
+  return status === 200 && LIST_TYPE.test(typeOf(contentType));
+}
+
+function typeOf(contentType = ''): string {
+  return contentType.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** The origin's link leads to the origin, so only its page is taken: the path is the one the client used. */

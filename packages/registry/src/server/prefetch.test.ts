@@ -36,7 +36,7 @@ function scene(layers: readonly Buffer[] = layersOf('layer', 8), lingerMs = 1) {
     prefetch.saw(
       REPOSITORY,
       sha256(Buffer.from(name)),
-      some.map((digest) => ({ digest, size: 10, mediaType })),
+      some.map((digest) => ({ digest, size: 10, mediaType, isForeign: false })),
     );
   show('image', digests);
   return {

@@ -39,8 +39,6 @@ const IMAGES_MAX = 64;
 const AHEAD_MAX = 3;
 /** A client unpacks a layer before it asks for the next: so long it counts as still pulling. */
 const LINGER_MS = 30_000;
-/** Layers that are to be had elsewhere than at the origin, by their licence. */
-const FOREIGN_TYPE = /nondistributable|foreign/;
 
 interface Image {
   readonly repository: string;
@@ -108,7 +106,7 @@ export function openPrefetch(parts: PrefetchParts): Prefetch {
 
   return {
     saw(repository, manifest, children) {
-      const layers = children.filter(({ mediaType }) => !FOREIGN_TYPE.test(mediaType)).map(({ digest }) => digest);
+      const layers = children.filter(({ isForeign }) => !isForeign).map(({ digest }) => digest);
       const key = `${repository}@${manifest}`;
       setBounded(images, [key, images.get(key) ?? newImage(repository, layers)], IMAGES_MAX);
     },

@@ -80,8 +80,10 @@ describe('hostile and broken paths get an error of their own', () => {
     expect(codeOf(path)).toBe(expected);
   });
 
-  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s is not supported', (method) => {
-    expect(codeOf('/v2/library/busybox/blobs/uploads/', method)).toBe('unsupported');
+  test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'])('%s of what is there already is not supported', (method) => {
+    for (const what of [`blobs/sha256:${HEX}`, 'tags/list', ...(method === 'PUT' ? [] : ['manifests/1'])]) {
+      expect(codeOf(`/v2/library/busybox/${what}`, method)).toBe('unsupported');
+    }
   });
 });
 
@@ -95,6 +97,51 @@ test('only the parameters that page a list go on to the origin', () => {
   expect(parseTarget('GET', '/v2/a/b/tags/list?n=2&last=x&ns=ghcr.io&evil=1', NAMES)).toMatchObject({
     kind: 'tags',
     query: 'n=2&last=x',
+  });
+});
+
+describe('a push is understood by its method, path and query', () => {
+  const SESSION = 'aZ_-'.repeat(5).concat('09');
+  test.each([
+    ['POST', '/v2/a/b/blobs/uploads/', { verb: 'begin', digest: undefined, mount: undefined }],
+    ['POST', '/v2/a/b/blobs/uploads', { verb: 'begin' }],
+    ['POST', `/v2/a/b/blobs/uploads/?digest=sha256%3A${HEX}`, { verb: 'begin', digest: `sha256:${HEX}` }],
+    ['POST', `/v2/a/b/blobs/uploads/?mount=sha256:${HEX}`, { mount: { digest: `sha256:${HEX}`, from: undefined } }],
+    ['POST', `/v2/a/b/blobs/uploads/?mount=sha256:${HEX}&from=docker.io/c`, { mount: { from: 'library/c' } }],
+    ['POST', `/v2/a/b/blobs/uploads/?mount=sha256:${HEX}&from=ghcr.io/c`, { mount: undefined }],
+    ['POST', `/v2/a/b/blobs/uploads/?mount=sha256:${HEX}&from=c/d&ns=ghcr.io`, { mount: { from: 'c/d' } }],
+    ['POST', '/v2/a/b/blobs/uploads/?mount=evil&from=c/d', { mount: undefined }],
+    ['PATCH', `/v2/a/b/blobs/uploads/${SESSION}`, { verb: 'append', session: SESSION }],
+    ['GET', `/v2/a/b/blobs/uploads/${SESSION}`, { verb: 'ask', session: SESSION }],
+    ['DELETE', `/v2/a/b/blobs/uploads/${SESSION}`, { verb: 'cancel', session: SESSION }],
+    ['PUT', `/v2/a/b/blobs/uploads/${SESSION}?digest=sha256:${HEX}`, { verb: 'finish', digest: `sha256:${HEX}` }],
+  ])('%s %s', (method, path, step) => {
+    expect(parseTarget(method, path, NAMES)).toMatchObject({ kind: 'upload', place: '/v2/a/b/blobs', step });
+  });
+
+  test.each([
+    ['PUT', `/v2/a/b/blobs/uploads/${SESSION}`, 'digest_invalid'],
+    ['PUT', `/v2/a/b/blobs/uploads/${SESSION}?digest=sha256:${HEX}&digest=sha256:${HEX}`, 'digest_invalid'],
+    ['POST', '/v2/a/b/blobs/uploads/?digest=md5:0', 'digest_invalid'],
+    ['PATCH', '/v2/a/b/blobs/uploads/short', 'upload_unknown'],
+    ['PATCH', `/v2/a/b/blobs/uploads/${SESSION}x`, 'upload_unknown'],
+    ['PATCH', `/v2/nowhere.example.com/b/blobs/uploads/${SESSION}`, 'name_unknown'],
+    ['PATCH', '/v2/a/b/blobs/uploads/', 'unsupported'],
+    ['POST', `/v2/a/b/blobs/uploads/${SESSION}`, 'unsupported'],
+    ['POST', '/v2/a/../b/blobs/uploads/', 'name_invalid'],
+    ['PUT', '/v2/a/b/manifests/.hidden', 'manifest_unknown'],
+    ['PUT', '/v2/a/b/manifests/sha256:zz', 'digest_invalid'],
+  ])('%s %s is %s', (method, path, code) => {
+    expect(codeOf(path, method)).toBe(code);
+  });
+
+  test('a manifest goes to its tag or digest', () => {
+    expect(parseTarget('PUT', '/v2/ghcr.io/a/b/manifests/1', NAMES)).toEqual({
+      kind: 'put',
+      repository: { origin: 'ghcr.io', path: 'a/b' },
+      reference: { tag: '1' },
+      place: '/v2/ghcr.io/a/b/manifests',
+    });
   });
 });
 

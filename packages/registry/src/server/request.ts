@@ -7,14 +7,28 @@ import {
   parseDigest,
   type Repository,
 } from '@drayage/core';
+import { parseUpload, type UploadTarget } from './push-target.ts';
 
 /** What a client asks of the registry, understood once. */
 export type Target =
   | { readonly kind: 'ping' }
+  /** A client wants a token. */
+  | { readonly kind: 'token' }
   | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: ManifestReference }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly query: string }
-  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest; readonly query: string };
+  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest; readonly query: string }
+  | UploadTarget
+  | PutTarget;
+
+/** A manifest that a client pushes. */
+export interface PutTarget {
+  readonly kind: 'put';
+  readonly repository: Repository;
+  readonly reference: ManifestReference;
+  /** The path of the repository's manifests, as the client writes it. */
+  readonly place: string;
+}
 
 export type ManifestReference = { readonly tag: string } | { readonly digest: Digest };
 
@@ -30,7 +44,6 @@ export interface Names {
 const PATH_CHARS_MAX = 1024;
 const QUERY_VALUE_CHARS_MAX = 512;
 const PATH = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/;
-const UPLOAD = /^\/v2\/.+\/blobs\/uploads(?:\/|$)/;
 const PAGE_KEYS = ['n', 'last', 'artifactType'];
 
 /** Reads the target of a request as it stands, without decoding. Throws what the client is to be told. */
@@ -40,17 +53,39 @@ export function parseTarget(method: string, target: string, names: Names): Targe
   const query = new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1));
   if (path.length > PATH_CHARS_MAX) throw new Failure('name_invalid', 'the path is too long');
   if (path.includes('%')) throw new Failure('name_invalid', 'the path must not be percent-encoded');
-  if (method !== 'GET' && method !== 'HEAD') throw unsupported(path);
-  if (path === '/v2/' || path === '/v2') return { kind: 'ping' };
-
+  if (path === '/token' && (method === 'GET' || method === 'POST')) return { kind: 'token' };
+  const repositoryOf = (name: string) => chooseRepository(name, query.getAll('ns'), names);
+  const upload = parseUpload(method, path, query, repositoryOf);
+  if (upload) return upload;
   const [, name = '', kind, last = ''] = PATH.exec(path) ?? [];
+  if (method === 'PUT' && kind === 'manifests') {
+    const place = path.slice(0, -last.length - 1);
+    return { kind: 'put', repository: repositoryOf(name), reference: parseManifestReference(last), place };
+  }
+  if (method !== 'GET' && method !== 'HEAD') throw new Failure('unsupported', `${method} is not supported here`);
+  if (path === '/v2/' || path === '/v2') return { kind: 'ping' };
   if (kind === undefined || (kind === 'tags' && last !== 'list')) throw new Failure('name_unknown', 'no such path');
-  const repository = chooseRepository(name, query.getAll('ns'), names);
+  const repository = repositoryOf(name);
   if (kind === 'tags') return { kind, repository, query: pageQuery(query) };
   if (kind === 'manifests') return { kind: 'manifest', repository, reference: parseManifestReference(last) };
   const digest = checkedDigest(last);
   if (kind === 'blobs') return { kind: 'blob', repository, digest };
   return { kind: 'referrers', repository, digest, query: pageQuery(query) };
+}
+
+/** The name of the repository as the request spells it, and whether it begins with the origin. */
+export function spellingOf(
+  target: string,
+  { path }: Repository,
+  place?: string,
+): { readonly name: string; readonly isByPath: boolean } {
+  const mark = target.indexOf('?');
+  // A push knows it: `/v2/NAME/blobs`.
+  const pushed = place?.slice('/v2/'.length, place.lastIndexOf('/'));
+  const name = pushed ?? PATH.exec(mark < 0 ? target : target.slice(0, mark))?.[1] ?? '';
+  // What was left out of the spelling, `library/` of Docker Hub, is shorter than any name of an origin that has it.
+  const isByPath = namespaceOf(target) === undefined && name.length > path.length;
+  return { name, isByPath };
 }
 
 /** The value of `ns`, to be echoed. Undefined when there is none or it is no name. */
@@ -74,13 +109,8 @@ export function pageQuery(query: URLSearchParams): string {
   return kept.toString();
 }
 
-function unsupported(path: string): Failure {
-  const what = UPLOAD.test(path) || path.includes('/manifests/') ? 'pushing through this agent' : 'this method';
-  return new Failure('unsupported', `${what} is not supported: push to the origin registry directly`);
-}
-
 /** The origin is what `ns` says, else what the first component of the path spells, else the default. */
-function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
+export function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
   if (names.meant !== undefined) return repositoryOf(names.meant, name);
   const [namespace, ...more] = namespaces;
   if (more.length > 0) throw new Failure('name_invalid', 'the query names more than one ns');

@@ -13,7 +13,7 @@ interface Tagged {
   readonly path: string;
   readonly tag: string;
   readonly remote: OriginRepository;
-  /** Answers are shared among callers of one kind only. */
+  /** Answers are shared among those who ask with one credential only. */
   readonly caller: string;
 }
 

@@ -3,6 +3,8 @@ import { describe, Failure, type Happening, type Report, type Source } from '@dr
 import { type Answer, sourceOf } from './answer.ts';
 import type { BufferPool } from './buffers.ts';
 import { orAbort } from './flight.ts';
+import { isPush } from './push.ts';
+import { hasBody } from './push-body.ts';
 import { namespaceOf, type Target } from './request.ts';
 import { labelOf, type Router } from './router.ts';
 import { SEND_LIMITS, type SendLimits, sendAnswer } from './send.ts';
@@ -13,9 +15,16 @@ export interface VisitLimits extends SendLimits {
   readonly firstByteMs: number;
   /** The same for clients that have nowhere else to go. */
   readonly patientFirstByteMs: number;
+  /** A push goes on as long as its bytes move; after this long without any it is ended. */
+  readonly uploadStallMs: number;
 }
 
-export const VISIT_LIMITS: VisitLimits = { ...SEND_LIMITS, firstByteMs: 10_000, patientFirstByteMs: 30_000 };
+export const VISIT_LIMITS: VisitLimits = {
+  ...SEND_LIMITS,
+  firstByteMs: 10_000,
+  patientFirstByteMs: 30_000,
+  uploadStallMs: 60_000,
+};
 
 /** The origin that a client means, which gets what is not answered here. */
 export interface Meant {
@@ -79,9 +88,10 @@ export async function serve(parts: VisitParts, { incoming, response, path, meant
   // What goes wrong on the connection ends it, and that end is what counts.
   response.on('error', () => undefined);
   setCommonHeaders(visit, path);
-  const routed = router.route(incoming, path, meant?.origin);
+  const routed = router.route(incoming, response, path, meant?.origin);
+  const isBounded = routed.target === undefined || !isPush(routed.target);
   try {
-    await attempt(visit, parts, routed.find)
+    await attempt(visit, parts, { ...routed, isBounded })
       .catch((error: unknown) => {
         // A body that was read cannot be sent on again.
         if (!meant || isAnswered(visit) || incoming.readableDidRead) throw error;
@@ -89,7 +99,7 @@ export async function serve(parts: VisitParts, { incoming, response, path, meant
       })
       .catch((error: unknown) => {
         if (isAnswered(visit)) throw error;
-        return attempt(visit, parts, async () => routed.refuse(error));
+        return attempt(visit, parts, { find: async () => routed.refuse(error), isBounded });
       });
   } catch (error) {
     visit.problem = describe(error);
@@ -131,20 +141,23 @@ async function forward(visit: Visit, meant: Meant): Promise<void> {
   }
 }
 
-function setCommonHeaders({ incoming, response }: Visit, path: string): void {
+function setCommonHeaders({ response }: Visit, path: string): void {
   response.setHeader('Docker-Distribution-Api-Version', 'registry/2.0');
   const namespace = namespaceOf(path);
   if (namespace !== undefined) response.setHeader('OCI-Namespace', namespace);
-  const { 'content-length': length, 'transfer-encoding': encoding } = incoming.headers;
-  // A body that nobody reads would have to be read to reuse the connection.
-  if (encoding !== undefined || (length !== undefined && length !== '0')) response.setHeader('Connection', 'close');
+}
+
+interface Search {
+  find(signal: AbortSignal): Promise<Answer>;
+  /** Whether the client waits for a first byte, and no longer than that. */
+  readonly isBounded: boolean;
 }
 
 /** Looks for an answer and sends it. Throws when there is none, or it could not be sent to its end. */
 async function attempt(
   visit: Visit,
   { buffers, limits, report }: VisitParts,
-  find: (signal: AbortSignal) => Promise<Answer>,
+  { find, isBounded }: Search,
 ): Promise<void> {
   const { incoming, response } = visit;
   const stop = new AbortController();
@@ -154,7 +167,7 @@ async function attempt(
   });
   const isPatient = PATIENT_CLIENT.test(incoming.headers['user-agent'] ?? '');
   const waitMs = isPatient ? limits.patientFirstByteMs : limits.firstByteMs;
-  const late = setTimeout(() => end(`nothing to send within ${waitMs / 1000} s`), waitMs);
+  const late = isBounded ? setTimeout(() => end(`nothing to send within ${waitMs / 1000} s`), waitMs) : undefined;
   const started = () => {
     clearTimeout(late);
     visit.firstByteAt = performance.now();
@@ -167,6 +180,8 @@ async function attempt(
   try {
     answer = await orAbort(finding, stop.signal);
     visit.problem = answer.problem;
+    // A body that nobody read would have to be read to reuse the connection.
+    if (hasBody(incoming) && !incoming.complete) response.setHeader('Connection', 'close');
     const seen = incoming.method === 'HEAD' ? { ...answer, body: undefined } : answer;
     await sendAnswer(seen, { response, stop, buffers, limits, started, sent });
   } finally {
@@ -206,7 +221,8 @@ function happeningOf(visit: Visit, target: Target | undefined): Happening {
 }
 
 function whatOf(method: string, target: Target | undefined): 'manifest' | 'blob' | 'tag' | 'upload' | 'other' {
-  if (method !== 'GET' && method !== 'HEAD') return 'upload';
+  if (target?.kind === 'token') return 'other';
+  if ((method !== 'GET' && method !== 'HEAD') || target?.kind === 'upload') return 'upload';
   if (target?.kind === 'manifest') return 'tag' in target.reference ? 'tag' : 'manifest';
   return target?.kind === 'blob' ? 'blob' : 'other';
 }

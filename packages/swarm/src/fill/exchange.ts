@@ -58,7 +58,7 @@ export function openExchange(given: ExchangeParts): Exchange {
   const desk = openDesk({
     ...{ roll, report, now, random: Math.random },
     tell: line.tell,
-    holdersOf: (digest) => holdersOf(directory, digest),
+    holdersOf: (digest) => holdersOf(given, digest),
     nearerTo: (digest, asker) => directory.nearer(digest, asker),
   });
   const buffers = pieceBuffers();
@@ -96,9 +96,10 @@ export function openExchange(given: ExchangeParts): Exchange {
   };
 }
 
-/** Who has the blob, from our own records, or from those of the other homes when ours may have come too late. */
-async function holdersOf(directory: Directory, digest: Digest): Promise<readonly Contact[]> {
-  const known = directory.known(digest);
+/** Who has the blob: we ourselves, and whom our own records name, or those of the other homes when ours may have come too late. */
+async function holdersOf({ directory, store, self }: ExchangeParts, digest: Digest): Promise<readonly Contact[]> {
+  const own = store.sizeOf(digest) === undefined ? [] : [self];
+  const known = [...own, ...directory.known(digest)];
   if (known.length > 0) return known;
   return await directory.find(digest, AbortSignal.timeout(HOLDERS_WAIT_MS)).catch(() => []);
 }

@@ -70,6 +70,13 @@ test('a fill that is given up ends with its reason, and touches the draft no mor
   expect(errorsOf(scene.home)).toEqual([]);
 });
 
+test('a home that is the only one to have the blob sends nobody to the origin', async () => {
+  await using scene = await setScene();
+  await scene.home.store.put(sha256(scene.bytes), scene.bytes);
+  const other = await scene.swarm.host();
+  expect(await other.pull(scene.bytes, scene.remote)).toEqual({ peer: SIZE, origin: 0, read: 'right' });
+});
+
 test('a fill that was given up before it began does not begin', async () => {
   await using scene = await setScene();
   await expect(scene.home.pull(scene.bytes, scene.remote, AbortSignal.abort(new Error('too late')))).rejects.toThrow(
