@@ -25,8 +25,6 @@ const ALONE = 'mkdir -p "$0/etc" && mount --bind "$0/etc" /etc/docker && mount -
 const ON_A_HOST = ['--bridge=none', '--iptables=false', '--ip6tables=false'];
 
 interface DockerOptions {
-  /** Behind these words it runs on one of the lab's hosts. */
-  readonly inside?: readonly string[];
   /** Its configuration; the agent as its mirror when nothing is said. */
   readonly settings?: object;
   readonly env?: Readonly<Record<string, string>>;
@@ -34,11 +32,15 @@ interface DockerOptions {
 
 const MIRRORED = { 'registry-mirrors': [`http://${AGENT_HOST}`] };
 
-/** Starts a dockerd of its own. Only ever inside the lab's namespace, or on one of its hosts. */
+/**
+ * Starts a dockerd of its own. Only ever inside the lab's namespace, or on one of its hosts, behind the words that lead
+ * there.
+ */
 export async function startDocker(
   folder: string,
   authorities: string,
-  { inside = [], settings = MIRRORED, env: more = {} }: DockerOptions = {},
+  inside: readonly string[] = [],
+  { settings = MIRRORED, env: more = {} }: DockerOptions = {},
 ): Promise<Docker> {
   const path = (name: string) => join(folder, name);
   mkdirSync(path('exec'), { recursive: true });

@@ -17,8 +17,7 @@ export async function startRuntimes(hosts: readonly Host[]): Promise<Runtimes> {
   const [first, second, third] = hosts;
   const clients: Client[] = [];
   const inside = (host: Host) => host.port.inside;
-  if (first)
-    clients.push(stack.use(await startDocker(join(first.folder, 'docker'), NO_AUTHORITIES, { inside: inside(first) })));
+  if (first) clients.push(stack.use(await startDocker(join(first.folder, 'docker'), NO_AUTHORITIES, inside(first))));
   if (second) {
     const containerd = await startContainerd(join(second.folder, 'containerd'), NO_AUTHORITIES, inside(second));
     clients.push(stack.use(containerd).ctr);

@@ -25,7 +25,7 @@ async function startBoth({ folder, origin, authority }: Stage) {
   const env = await setUp(folder);
   started.defer(() => rmSync(CERTIFICATES, { recursive: true }));
   const settings = { 'insecure-registries': [PLAIN] };
-  const docker = started.use(await startDocker(join(folder, 'docker'), authority.bundle, { settings, env }));
+  const docker = started.use(await startDocker(join(folder, 'docker'), authority.bundle, [], { settings, env }));
   const all = started.move();
   return { agent, docker, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }

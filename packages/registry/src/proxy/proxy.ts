@@ -172,7 +172,8 @@ function told(report: Report, target: Target, how: Pick<Forwarding, 'forwarder' 
       tell('forwarded');
     } catch (error) {
       // A client that has had enough is nobody's failure.
-      tell(progress.signal.aborted ? 'forwarded' : 'failed', describe(error));
+      const isGone = progress.signal.aborted || incoming.errored !== null;
+      tell(isGone ? 'forwarded' : 'failed', describe(error));
       throw error;
     }
   };
