@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { AGENT_COMMAND, type Agent, startAgent } from '../lab/agent.ts';
 import { expectImage } from '../lab/client.ts';
@@ -50,7 +50,7 @@ async function say(docker: Docker, reference: string): Promise<void> {
 export const proxyScenarios: readonly Scenario[] = [
   {
     name: 'H1',
-    title: 'dockerd behind the proxy pulls a private registry’s image by its own name, cold and warm, and pushes',
+    title: 'dockerd behind the proxy pulls by a private registry’s own name, cold and warm, builds and pushes',
     boundSeconds: 90,
     needs,
     run: async (stage) => {
@@ -73,6 +73,11 @@ export const proxyScenarios: readonly Scenario[] = [
       await docker.wipe();
       await docker.pull(`${REGISTRY}/team/pushed:2`);
       await say(docker, `${REGISTRY}/team/pushed:2`);
+
+      const file = join(stage.folder, 'Dockerfile');
+      writeFileSync(file, `FROM ${REGISTRY}/team/oci-index:1\nLABEL built=yes\n`);
+      const build = ['build', '--network', 'host', '-t', 'built:1', '-f', file, stage.folder];
+      await docker.mustDocker(build, { DOCKER_BUILDKIT: '1' });
 
       const plain = `${PLAIN}/team/list:1`;
       await docker.pull(plain);
