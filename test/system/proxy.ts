@@ -53,7 +53,7 @@ async function say(docker: Docker, reference: string): Promise<void> {
 export const proxyScenarios: readonly Scenario[] = [
   {
     name: 'H1',
-    title: 'dockerd behind the proxy pulls a private registry’s image by its own name, cold and warm, and pushes',
+    title: 'dockerd behind the proxy pulls by a private registry’s own name, cold and warm, builds and pushes',
     boundSeconds: 90,
     needs,
     run: async (stage) => {
@@ -76,6 +76,11 @@ export const proxyScenarios: readonly Scenario[] = [
       await docker.wipe();
       await docker.pull(`${REGISTRY}/team/pushed:2`);
       await say(docker, `${REGISTRY}/team/pushed:2`);
+
+      const file = join(stage.folder, 'Dockerfile');
+      writeFileSync(file, `FROM ${REGISTRY}/team/oci-index:1\nLABEL built=yes\n`);
+      const build = ['build', '--network', 'host', '-t', 'built:1', '-f', file, stage.folder];
+      await docker.mustDocker(build, { DOCKER_BUILDKIT: '1' });
 
       const plain = `${PLAIN}/team/list:1`;
       await docker.pull(plain);
