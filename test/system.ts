@@ -15,6 +15,7 @@ import { dockerScenarios } from './system/docker.ts';
 import { headerScenarios } from './system/headers.ts';
 import { podmanScenarios } from './system/podman.ts';
 import { privateScenarios } from './system/private.ts';
+import { proxyScenarios } from './system/proxy.ts';
 import { pushScenarios } from './system/push.ts';
 import { roadScenarios } from './system/road.ts';
 import type { Scenario, Stage } from './system/scenario.ts';
@@ -27,6 +28,7 @@ const SCENARIOS: readonly Scenario[] = [
   ...containerdScenarios,
   ...podmanScenarios,
   ...roadScenarios,
+  ...proxyScenarios,
   ...privateScenarios,
   ...pushScenarios,
   ...clientScenarios,
@@ -51,7 +53,11 @@ async function main(names: readonly string[]): Promise<number> {
   }
   const folder = join(labFolder(), 'system');
   mkdirSync(join(folder, 'tls'), { recursive: true });
-  const authority = await makeAuthority(join(folder, 'tls'), ['registry-1.docker.io', 'registry.example.com']);
+  const authority = await makeAuthority(join(folder, 'tls'), [
+    'registry-1.docker.io',
+    'registry.example.com',
+    'auth.example.com',
+  ]);
   await using origin = await startOrigin(join(folder, 'origin'), authority);
   const images = await pushFixtures(origin.direct);
   const outcomes: Outcome[] = [];

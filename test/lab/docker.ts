@@ -28,18 +28,27 @@ export interface Docker extends Client {
 const ALONE = 'mkdir -p "$0/etc" && mount --bind "$0/etc" /etc/docker && mount -t tmpfs tmpfs /run && exec "$@"';
 const ON_A_HOST = ['--bridge=none', '--iptables=false', '--ip6tables=false'];
 
+interface DockerOptions {
+  /** Its configuration; the agent as its mirror when nothing is said. */
+  readonly settings?: object;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const MIRRORED = { 'registry-mirrors': [`http://${AGENT_HOST}`] };
+
 /**
- * Starts a dockerd of its own, with the agent as its mirror. Only ever inside the lab's namespace, or on one of its
- * hosts, behind the words that lead there.
+ * Starts a dockerd of its own. Only ever inside the lab's namespace, or on one of its hosts, behind the words that lead
+ * there.
  */
 export async function startDocker(
   folder: string,
   authorities: string,
   inside: readonly string[] = [],
+  { settings = MIRRORED, env: more = {} }: DockerOptions = {},
 ): Promise<Docker> {
   const path = (name: string) => join(folder, name);
   mkdirSync(path('exec'), { recursive: true });
-  writeFileSync(path('daemon.json'), JSON.stringify({ 'registry-mirrors': [`http://${AGENT_HOST}`] }));
+  writeFileSync(path('daemon.json'), JSON.stringify(settings));
   const host = `unix://${path('docker.sock')}`;
   const env = { DOCKER_HOST: host, DOCKER_CONFIG: path('cli'), DOCKER_BUILDKIT: '0' };
   const folders = ['--data-root', path('data'), '--exec-root', path('exec'), '--pidfile', path('pid')];
@@ -48,7 +57,7 @@ export async function startDocker(
   const args = ['--config-file', path('daemon.json'), ...folders, '-H', host, ...(isElsewhere ? ON_A_HOST : [])];
   const daemon = await start({
     ...commandAt(alone, 'dockerd', args),
-    env: { SSL_CERT_FILE: authorities },
+    env: { SSL_CERT_FILE: authorities, ...more },
     log: path('dockerd.log'),
     ready: async () => (await run(DOCKER, ['version'], { env })).code === 0,
     readyWaitMs: SOCKET_WAIT_MS,

@@ -28,6 +28,8 @@ interface Fault {
   readonly stallAfterBytes?: number;
   readonly corruptByteAt?: number;
   readonly hang?: boolean;
+  /** Spares requests with this Authorization. */
+  readonly unlessAuthorized?: string;
 }
 
 /** One request as the origin saw it. */
@@ -36,6 +38,7 @@ interface Seen {
   readonly method: string;
   readonly path: string;
   readonly range: string | undefined;
+  readonly authorization: string | undefined;
   status: number;
   bytes: number;
 }
@@ -85,6 +88,7 @@ export async function startFront(doors: readonly Door[], upstreamPort: number): 
         method: request.method ?? '',
         path: request.url ?? '',
         range: request.headers.range,
+        authorization: request.headers.authorization,
         status: 0,
         bytes: 0,
       };
@@ -150,6 +154,7 @@ function strike(faults: ReadonlySet<Fault>, entry: Seen): Fault | undefined {
     if (fault.door !== undefined && fault.door !== entry.door) continue;
     if (fault.method !== undefined && fault.method !== entry.method) continue;
     if (!fault.path.test(entry.path) || fault.times === 0) continue;
+    if (fault.unlessAuthorized !== undefined && fault.unlessAuthorized === entry.authorization) continue;
     if (fault.times !== undefined) fault.times -= 1;
     return fault;
   }

@@ -14,12 +14,15 @@ const PRIVATE_FOLDERS = ['/etc/docker', '/etc/containerd', '/var/lib/containers'
  */
 export const HUB_ADDRESS = '10.99.0.10';
 export const EXAMPLE_ADDRESS = '10.99.0.20';
+/** Where tokens for registry.example.com come from. */
+export const AUTH_ADDRESS = '10.99.0.30';
 
 const HOSTS = [
   '127.0.0.1 localhost',
   '::1 localhost',
   `${HUB_ADDRESS} registry-1.docker.io docker.io index.docker.io`,
   `${EXAMPLE_ADDRESS} registry.example.com`,
+  `${AUTH_ADDRESS} auth.example.com`,
   '',
 ].join('\n');
 
@@ -33,6 +36,7 @@ const FIRST_PROCESS = `
   ip link set lo up
   ip address add ${HUB_ADDRESS}/32 dev lo
   ip address add ${EXAMPLE_ADDRESS}/32 dev lo
+  ip address add ${AUTH_ADDRESS}/32 dev lo
   for folder in ${PRIVATE_FOLDERS.join(' ')}; do
     mkdir -p "$root$folder"
     mount --bind "$root$folder" "$folder"

@@ -53,6 +53,11 @@ export function localUrl(address: AdminAddress): string {
   return `http://${formatAddress({ host: reachable(address.host), port: address.port })}`;
 }
 
+/** Whether only this machine reaches the host. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+}
+
 /** The host to dial for a listening host: every address means this machine. */
 export function reachable(host: string): string {
   if (host === '0.0.0.0') return '127.0.0.1';

@@ -3,6 +3,7 @@ import type { OriginStatus } from '@drayage/registry';
 import type { Swarm } from '@drayage/swarm';
 import { type AdminAddress, formatAddress } from './address.ts';
 import type { Config } from './config.ts';
+import type { OpenProxy, ProxyStatus } from './open-proxy.ts';
 
 /** How an agent is, as `/api/status` tells it. */
 export interface AgentStatus {
@@ -15,6 +16,8 @@ export interface AgentStatus {
     readonly swarm: readonly string[];
     readonly links: readonly string[];
   };
+  /** What to tell a runtime that is to use the forward proxy; null without one. */
+  readonly proxy: ProxyStatus | null;
   readonly uptimeSeconds: number;
   readonly isDraining: boolean;
   /** How many others it is in touch with. */
@@ -35,6 +38,7 @@ interface StatusParts {
   readonly store: { status(): StoreStatus };
   readonly origins: { status(): readonly OriginStatus[] };
   readonly swarm: Swarm | undefined;
+  readonly proxy: OpenProxy | undefined;
 }
 
 /** How the agent of these parts is now. */
@@ -44,6 +48,7 @@ export function agentStatus({ swarm, config, admin, endpoint, ...parts }: Status
     version: parts.version,
     identity: swarm?.member ?? null,
     addresses: { endpoint, admin: formatAddress(admin), swarm: meeting, links },
+    proxy: parts.proxy?.status() ?? null,
     uptimeSeconds: Math.round(parts.uptimeMs / 1000),
     isDraining: parts.isDraining,
     members: swarm?.members().length ?? 0,

@@ -13,6 +13,7 @@ import type { Config } from './config.ts';
 import { reportTo } from './events.ts';
 import { announceBy, joinSwarm } from './join-swarm.ts';
 import { makeMetrics } from './metrics.ts';
+import { type OpenProxy, openProxy } from './open-proxy.ts';
 import { limited } from './rate.ts';
 import { readiness } from './readiness.ts';
 import { readSwarmKeys } from './swarm-keys.ts';
@@ -28,7 +29,9 @@ export interface Agent extends AsyncDisposable {
   /** Where runtimes reach it, as `host:port`. */
   readonly endpoint: readonly string[];
   readonly admin: AdminAddress;
-  /** Closes the endpoint to newcomers, and resolves when the last stream has ended or the signal aborts. */
+  /** The forward proxy, where there is one. */
+  readonly proxy: OpenProxy | undefined;
+  /** Closes the endpoint and the proxy to newcomers, and resolves when the last stream has ended or the signal aborts. */
   drain(signal: AbortSignal): Promise<void>;
   /** Takes over what can change while running; says which options need a restart. */
   reconfigure(config: Config): readonly string[];
@@ -67,6 +70,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   const own = { listen: config.listen, hosts: [hostname()], members: swarm };
   const endpoint = parts.use(await startEndpoint({ ...shared, ...own }));
   const addresses = endpoint.addresses.map(formatAddress);
+  const proxy = parts.use(await openProxy(config, { endpoint, origins: unlimited, report }));
 
   let isDraining = false;
   let adminAddress = config.admin;
@@ -79,7 +83,7 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
       readiness: () => readiness(isDraining, store.status(), origins.status()),
       status: () => {
         const here = { version, config, endpoint: addresses, admin: adminAddress };
-        return agentStatus({ ...shared, ...here, isDraining, uptimeMs: now() - startedAt });
+        return agentStatus({ ...shared, ...here, proxy, isDraining, uptimeMs: now() - startedAt });
       },
     }),
   );
@@ -89,9 +93,10 @@ export async function startAgent(config: Config, { log, home, version }: AgentPa
   return {
     endpoint: addresses,
     admin: adminAddress,
+    proxy,
     drain: async (signal) => {
       isDraining = true;
-      await endpoint.drain(signal);
+      await Promise.all([endpoint.drain(signal), proxy?.drain(signal)]);
     },
     reconfigure: (next) => {
       rules = rulesOf(next);

@@ -18,6 +18,7 @@ const CLIENT_FLAGS: readonly Flag[] = [
 const SETUP_FLAGS: readonly Flag[] = [
   { flag: 'dry-run', help: 'change nothing, and show what would change' },
   { flag: 'undo', help: 'put every file back as it was before' },
+  { flag: 'proxy', help: "docker: go out by the agent's proxy as well, for registries whose names cannot change" },
   { flag: 'root', value: 'DIR', help: "where the host's root is, such as /host in a container [/]" },
   { flag: 'offline', help: 'ask no agent: take its address and origins from the options, as the agent does' },
   {
@@ -114,7 +115,9 @@ export const COMMANDS: readonly Command[] = [
     positionals: ['docker|containerd|podman'],
     flags: [
       ...SETUP_FLAGS,
-      ...AGENT_FLAGS.filter(({ flag }) => ['config', 'listen', 'admin', 'origin', 'json', 'help'].includes(flag)),
+      ...AGENT_FLAGS.filter(({ flag }) =>
+        ['config', 'listen', 'admin', 'data', 'proxy-listen', 'origin', 'json', 'help'].includes(flag),
+      ),
     ],
     run: async (call) => (await import('./commands/setup.ts')).setup(call),
   },

@@ -55,6 +55,8 @@ test('with nothing said, the defaults hold', async () => {
     zone: undefined,
     uploadRate: undefined,
     downloadRate: undefined,
+    proxyListen: undefined,
+    proxyOthers: 'tunnel',
   });
   expect(idleOptions(config)).toEqual([]);
   expect(config.origins.map(({ name }) => name)).toContain('registry.k8s.io');
@@ -180,4 +182,23 @@ test('a URL with a credential is refused without repeating it', async () => {
   const faults = await faultsOf(read(['--origin', 'one.test=https://me:hunter2@one.test']));
   expect(faults.join()).toContain('must hold no credential');
   expect(faults.join()).not.toContain('hunter2');
+});
+
+test.each(['0.0.0.0:5054', ':5054', '[::]:5054', '10.0.0.5:5054', 'proxy.example.com:5054'])(
+  'a proxy on %s is refused: it would be open to others',
+  async (address) => {
+    const faults = await faultsOf(read(['--proxy-listen', address]));
+    expect(faults).toEqual([expect.stringContaining('--proxy-listen: must be a loopback address')]);
+  },
+);
+
+test('the proxy is told where it listens and whom it answers for', async () => {
+  const path = file('proxyOthers: refuse\norigins:\n  docker.io: { proxy: true }\n  quay.io: { proxy: false }\n');
+  const config = await read(['--config', path, '--proxy-listen', '[::1]:5054']);
+  expect(config).toMatchObject({ proxyListen: { host: '::1', port: 5054 }, proxyOthers: 'refuse' });
+  const proxied = config.origins.map(({ name, isProxied }) => [name, isProxied]);
+  expect(Object.fromEntries(proxied)).toMatchObject({ 'docker.io': true, 'quay.io': false, 'ghcr.io': undefined });
+  expect(await faultsOf(read(['--config', file('origins:\n  quay.io: { proxy: maybe }\n')]))).toEqual([
+    expect.stringContaining('origins.quay.io.proxy: must be true or false'),
+  ]);
 });

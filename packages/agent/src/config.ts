@@ -44,6 +44,8 @@ export async function readConfig(sources: Sources): Promise<Config> {
     zone: read('zone'),
     uploadRate: read('uploadRate'),
     downloadRate: read('downloadRate'),
+    proxyListen: read('proxyListen'),
+    proxyOthers: read('proxyOthers'),
     defaultOrigin: read('defaultOrigin'),
     contentStore: read('contentStore'),
     cacheBytes: read('cacheBytes'),
@@ -111,7 +113,7 @@ function mergeOrigins(
 }
 
 function plainOrigin(name: string, url: string): OriginConfig {
-  return { name, url, credential: undefined, realms: [], caFile: undefined, rules: {} };
+  return { name, url, credential: undefined, realms: [], caFile: undefined, isProxied: undefined, rules: {} };
 }
 
 /** Kubernetes gives every container variables for a Service of this name; they are not ours. */

@@ -105,6 +105,15 @@ const SWARM: Pick<Handlers, 'lease' | 'piece_rejected' | 'quarantined' | 'announ
   },
 };
 
+const PROXY: Pick<Handlers, 'proxied'> = {
+  proxied: ({ outcome, target, bytes, problem }, { proxied, proxiedBytes }, tell) => {
+    proxied.inc({ outcome });
+    proxiedBytes.inc({ outcome }, bytes);
+    const isTrouble = outcome === 'refused' || outcome === 'failed';
+    tell(isTrouble ? 'warn' : 'debug', `proxy ${outcome}`, { target, bytes, problem }, target);
+  },
+};
+
 const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = {
   breaker: ({ origin, state }, { originBreaker }, tell) => {
     originBreaker.set({ origin }, BREAKER[state]);
@@ -130,7 +139,7 @@ const TROUBLE: Pick<Handlers, 'breaker' | 'masked' | 'store_state' | 'error'> = 
   },
 };
 
-const HANDLERS: Handlers = { ...TRAFFIC, ...BLOBS, ...SWARM, ...TROUBLE };
+const HANDLERS: Handlers = { ...TRAFFIC, ...BLOBS, ...SWARM, ...PROXY, ...TROUBLE };
 
 function tellOf<K extends Kind>(
   happening: Extract<Happening, { readonly kind: K }>,

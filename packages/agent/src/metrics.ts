@@ -30,6 +30,8 @@ export interface Metrics {
   readonly leases: Counter<'outcome'>;
   readonly announced: Counter;
   readonly lookupSeconds: Histogram;
+  readonly proxied: Counter<'outcome'>;
+  readonly proxiedBytes: Counter<'outcome'>;
   readonly errors: Counter<'kind'>;
   /** Adds the figures that are read from the store and the swarm when somebody asks. */
   measure(measured: Measured): void;
@@ -74,6 +76,8 @@ export function makeMetrics(): Metrics {
     leases: counter('leases_total', 'Parts of a blob taken on for everyone, by how that went.', ['outcome']),
     announced: counter('announced_total', 'Blobs made known to the directory.'),
     lookupSeconds: histogram('directory_lookup_seconds', 'To find out who holds a blob.', SECONDS),
+    proxied: counter('proxied_total', 'What came to the forward proxy, by what became of it.', ['outcome']),
+    proxiedBytes: counter('proxied_bytes_total', 'Bytes that went through the forward proxy, both ways.', ['outcome']),
     errors: counter('errors_total', 'Things that went wrong, by place.', ['kind']),
     measure: ({ store, swarm }) => {
       const read = (name: string, help: string, value: () => number) =>

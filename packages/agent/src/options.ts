@@ -2,6 +2,7 @@ import { isOriginName } from '@drayage/core';
 import { type Address, type AdminAddress, parseAddress, parseAdminAddress } from './address.ts';
 import { didYouMean } from './closest.ts';
 import { limit, many, type Option, one, path } from './option.ts';
+import { PROXY_OPTIONS, type ProxyOptions } from './proxy-options.ts';
 import { SWARM_OPTIONS, type SwarmOptions } from './swarm-options.ts';
 import { parseSize } from './units.ts';
 
@@ -16,7 +17,7 @@ export interface NamedUrl {
 }
 
 /** The value of every option, whoever gave it. */
-export interface Options extends SwarmOptions {
+export interface Options extends SwarmOptions, ProxyOptions {
   readonly listen: readonly Address[];
   readonly admin: AdminAddress;
   readonly data: string;
@@ -79,6 +80,7 @@ export const OPTIONS: { readonly [K in keyof Options]: Option<Options[K]> } = {
     parse: one(path),
   },
   ...SWARM_OPTIONS,
+  ...PROXY_OPTIONS,
   origin: {
     flag: 'origin',
     env: 'DRAYAGE_ORIGIN',

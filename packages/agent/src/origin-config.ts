@@ -23,6 +23,8 @@ export interface OriginConfig {
   readonly credential: CredentialSettings | undefined;
   readonly realms: readonly string[];
   readonly caFile: string | undefined;
+  /** Whether the proxy answers in its place; undefined: as is usual for it. */
+  readonly isProxied: boolean | undefined;
   /** Who may read what of it, and how long its tags are believed. */
   readonly rules: OriginRules;
 }
@@ -51,7 +53,7 @@ export function readOrigins(value: unknown, place: Place): readonly OriginConfig
   });
 }
 
-const ORIGIN_KEYS = ['url', 'access', 'proof', 'credential', 'realms', 'tags', 'repositories', 'push', 'tls'];
+const ORIGIN_KEYS = ['url', 'access', 'proof', 'credential', 'realms', 'tags', 'repositories', 'push', 'proxy', 'tls'];
 
 function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
   const origin = fields(value ?? {}, place, ORIGIN_KEYS);
@@ -64,6 +66,7 @@ function readOrigin(name: string, value: unknown, place: Place): OriginConfig {
     credential: readCredential(origin['credential'], below(place, 'credential')),
     realms: list(origin['realms'], below(place, 'realms'), readHost).filter((host) => host !== undefined),
     caFile: text(tls['ca'], below(place, 'tls.ca'), (file) => within(place, file)),
+    isProxied: flag(origin['proxy'], below(place, 'proxy')),
     rules: {
       access: readAccess(origin['access'], place),
       proof: readProof(origin['proof'], below(place, 'proof')),
@@ -186,6 +189,12 @@ function list<T>(value: unknown, place: Place, read: (item: unknown, place: Plac
     return [];
   }
   return value.map((item, index) => read(item, { ...place, path: `${place.path}[${index}]` }));
+}
+
+function flag(value: unknown, place: Place): boolean | undefined {
+  if (value === undefined || typeof value === 'boolean') return value;
+  place.fault(place.path, 'must be true or false');
+  return undefined;
 }
 
 function text<T>(value: unknown, place: Place, parse: (text: string) => T): T | undefined {

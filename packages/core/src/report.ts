@@ -82,6 +82,16 @@ export type Happening =
       readonly member: string;
       readonly reason: string | undefined;
     }
+  /** What came to the forward proxy, and what became of it. */
+  | {
+      readonly kind: 'proxied';
+      readonly outcome: 'intercepted' | 'tunnelled' | 'forwarded' | 'refused' | 'failed';
+      /** `host:port` as it was understood; empty when it was not. */
+      readonly target: string;
+      /** Both ways together. */
+      readonly bytes: number;
+      readonly problem: string | undefined;
+    }
   | { readonly kind: 'store_state'; readonly passThrough: string | undefined }
   | { readonly kind: 'error'; readonly where: string; readonly problem: string };
 

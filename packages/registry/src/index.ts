@@ -11,6 +11,10 @@ export type {
   OriginStatus,
   Origins,
 } from './origin/types.ts';
+export { dialer } from './proxy/dial.ts';
+export { openIssuer } from './proxy/issuer.ts';
+export { type ForwardProxy, type ProxyParts, startProxy } from './proxy/proxy.ts';
+export { type Others, routesTo } from './proxy/routes.ts';
 export { type Endpoint, type EndpointParts, startEndpoint } from './server/endpoint.ts';
 export type { Address } from './server/listener.ts';
 export {

@@ -82,6 +82,8 @@ function reloadOnHangup(running: Agent, call: Call, log: pino.Logger): () => voi
 function greet(running: Agent, config: Config, { call, log }: { call: Call; log: pino.Logger }): void {
   const [endpoint = ''] = running.endpoint;
   log.info(`ready on http://${endpoint}, admin on ${localUrl(running.admin)}, data in ${config.data}`);
+  const proxy = running.proxy?.status();
+  if (proxy) log.info(`forward proxy on http://${proxy.address}, answering for ${proxy.places.join(', ')}`);
   const open = config.origins.filter(({ rules }) => rules.access === 'node');
   const names = open.map(({ name, rules }) => (rules.push ? `${name} (and push)` : name));
   if (open.length > 0) log.warn(`every local caller may read with this agent's credential: ${names.join(', ')}`);

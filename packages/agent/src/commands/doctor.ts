@@ -8,6 +8,7 @@ import { checkBreakers, checkCredentials, type KnownImage } from '../doctor/cred
 import { checkDisk } from '../doctor/disk.ts';
 import { type Finding, formatFindings } from '../doctor/finding.ts';
 import { checkEndpoint, checkOrigins } from '../doctor/network.ts';
+import { checkProxy } from '../doctor/proxy.ts';
 import { checkRuntimes } from '../doctor/runtimes.ts';
 import { checkSwarm, type Seen } from '../doctor/swarm.ts';
 import { hostFiles } from '../setup/host-files.ts';
@@ -30,6 +31,7 @@ export async function doctor(call: Call): Promise<number> {
     ...(await checkRuntimes(hostFiles('/'), { endpoint, origins })),
     ...agent.findings,
     ...(await checkEndpoint(endpoint, images[0])),
+    ...(seen?.status.proxy ? [await checkProxy(seen.status.proxy)] : []),
     ...(await checkOrigins(config.origins)),
     ...checkBreakers(seen?.status.origins ?? []),
     ...(await checkCredentials(config.origins, images, { home, version: VERSION })),

@@ -6,6 +6,8 @@ import type { AgentStatus } from '../agent-status.ts';
 import { type Call, EXIT } from '../command.ts';
 import { type Config, readConfig } from '../config.ts';
 import { type Finding, formatFindings } from '../doctor/finding.ts';
+import { checkProxy } from '../doctor/proxy.ts';
+import { proxyOf } from '../open-proxy.ts';
 import { apply, type Change, changesFor, originalFiles, undo, undoing } from '../setup/apply.ts';
 import { canaryImage, tryCanary } from '../setup/canary.ts';
 import { unifiedDiff } from '../setup/diff.ts';
@@ -73,7 +75,7 @@ async function putInPlace({ runtime, files, isDry, config, call }: Task): Promis
   }
   const isOffline = call.arguments.values.has('offline');
   const client = isOffline ? undefined : clientOf(config.admin);
-  const target = client ? await askTarget(client) : targetOf(config);
+  const target = withProxy(client ? await askTarget(client) : await targetOf(config), runtime, call);
   const record = await readRecord(files, runtime.folder);
   const host = hostOf(files);
   const plan = await runtime.plan(target, { ...host, files: originalFiles(files, record) });
@@ -83,7 +85,7 @@ async function putInPlace({ runtime, files, isDry, config, call }: Task): Promis
   if (changes.length > 0) await apply(files, runtime.folder, target, changes);
   const changed = changes.map(({ path }) => path);
   const active = await runtime.activate(target, changed, host);
-  const findings = [...planned, ...active];
+  const findings = [...planned, ...active, ...(client && target.proxy ? [await checkProxy(target.proxy)] : [])];
   if (!client) {
     const finding = 'nothing was pulled to check it, as no agent was asked';
     return { changes, findings: [...findings, { about: 'canary', state: 'good', finding }] };
@@ -101,13 +103,22 @@ async function putInPlace({ runtime, files, isDry, config, call }: Task): Promis
 
 /** Where the running agent listens, and what it serves. Throws `agent_unreachable` when none answers. */
 async function askTarget(client: AdminClient): Promise<Target> {
-  const { addresses, origins } = await client.get<AgentStatus>('/api/status');
-  return { endpoint: nearest(addresses.endpoint), origins: origins.map(({ name }) => name) };
+  const { addresses, origins, proxy } = await client.get<AgentStatus>('/api/status');
+  return { endpoint: nearest(addresses.endpoint), origins: origins.map(({ name }) => name), proxy: proxy ?? undefined };
 }
 
-function targetOf({ listen, origins }: Config): Target {
+async function targetOf(config: Config): Promise<Target> {
+  const { listen, origins } = config;
   const served = origins.filter(({ rules }) => rules.access !== 'bypass').map(({ name }) => name);
-  return { endpoint: nearest(listen.map(formatAddress)), origins: served };
+  return { endpoint: nearest(listen.map(formatAddress)), origins: served, proxy: await proxyOf(config) };
+}
+
+/** The proxy is used only where that was said. */
+function withProxy(target: Target, { name }: Runtime, { arguments: { values } }: Call): Target {
+  if (!values.has('proxy')) return { ...target, proxy: undefined };
+  if (name !== 'docker') throw new Failure('options_invalid', `${name} needs no proxy: --proxy is for docker`);
+  if (target.proxy) return target;
+  throw refused('the agent has no proxy yet: start it once with --proxy-listen 127.0.0.1:5054, then run this again');
 }
 
 async function takeBack(runtime: Runtime, files: HostFiles, isDry: boolean): Promise<Result> {

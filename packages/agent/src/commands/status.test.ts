@@ -15,6 +15,7 @@ function statusOf(swarm: Parameters<typeof agentStatus>[0]['swarm']): AgentStatu
     store: memoryStore(),
     origins: { status: () => [{ name: 'docker.io', url: 'https://registry-1.docker.io', breaker: 'closed' }] },
     swarm,
+    proxy: undefined,
   });
 }
 

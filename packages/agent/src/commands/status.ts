@@ -21,6 +21,7 @@ function format(now: AgentStatus, out: Output): string {
     `endpoint  ${addresses.endpoint.map((address) => `http://${address}`).join(', ')}`,
     `admin     ${addresses.admin}`,
     `data      ${now.data}`,
+    ...(now.proxy ? [`proxy     http://${now.proxy.address}, answers for ${now.proxy.places.join(', ')}`] : []),
     ...swarmLines(now),
     `store     ${gauge}${formatSize(store.bytes)} of ${formatSize(store.quotaBytes)} in ${store.blobs} blobs`,
     ...(store.drafts > 0 ? [`drafts    ${store.drafts}, ${formatSize(store.draftBytes)}`] : []),

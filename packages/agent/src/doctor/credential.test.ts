@@ -34,7 +34,7 @@ afterEach(() => {
 const images = [{ repository: 'lab.test/team/app', tag: '1' }];
 const check = (passwordFile: string, known = images) => {
   const credential = { kind: 'password', username: 'alice', passwordFile } as const;
-  const origin = { name: 'lab.test', url, realms: [], caFile: undefined, rules: {} };
+  const origin = { name: 'lab.test', url, realms: [], caFile: undefined, isProxied: undefined, rules: {} };
   const other = { ...origin, name: 'open.test', credential: undefined };
   return checkCredentials([{ ...origin, credential }, other], known, { home: '/', version: '0' });
 };

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Finding } from '../doctor/finding.ts';
+import { activateProxy, planProxy } from './docker-proxy.ts';
 import { isSame, planHosts } from './hosts-toml.ts';
 import { addFirst, readJson } from './json-text.ts';
 import { refused } from './refusal.ts';
@@ -53,13 +54,20 @@ async function plan(target: Target, host: Host): Promise<Plan> {
   const needsMirrors = !(readsHosts && daemon.store === 'containerd');
   const findings: Finding[] = [{ about, state: 'good', finding: described(daemon) }];
   const edits: Edit[] = [];
+  if (target.proxy) {
+    if (!needsMirrors)
+      throw refused('this dockerd reads hosts.toml for every registry and needs no proxy: leave --proxy out');
+    const behind = await planProxy(target.proxy, host, ['/etc/default/docker', ...(await units(host))]);
+    edits.push(...behind.edits);
+    findings.push(...behind.findings);
+  }
   if (needsMirrors) {
     await refuseFlag(host);
     const url = `http://${target.endpoint}`;
     const held = readJson(text, CONFIG)[MIRRORS];
     const isThere = Array.isArray(held) && held.some((mirror) => typeof mirror === 'string' && isSame(mirror, url));
     edits.push({ path: CONFIG, text: isThere ? text : (addFirst(text, MIRRORS, url, CONFIG) ?? text) });
-    if (!readsHosts) findings.push(...mirrorLimits(target));
+    if (!readsHosts) findings.push(...mirrorLimits(target).slice(0, target.proxy ? 1 : 2));
   }
   if (!readsHosts) return { edits, findings };
   const hosts = await planHosts(about, target, host, [CERTIFICATES]);
@@ -139,7 +147,15 @@ async function units(host: Host): Promise<readonly string[]> {
   return found;
 }
 
-async function activate({ endpoint }: Target, changed: readonly string[], host: Host): Promise<readonly Finding[]> {
+async function activate(target: Target, changed: readonly string[], host: Host): Promise<readonly Finding[]> {
+  return [...(await activateMirrors(target, changed, host)), ...(await activateProxy(target.proxy, changed, host))];
+}
+
+async function activateMirrors(
+  { endpoint }: Target,
+  changed: readonly string[],
+  host: Host,
+): Promise<readonly Finding[]> {
   const about = 'docker';
   // Behind a link daemon.json has another name; hosts.toml is read at each pull.
   if (changed.every((path) => path.endsWith('/hosts.toml'))) return [];

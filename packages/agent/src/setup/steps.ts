@@ -1,4 +1,5 @@
 import type { Finding } from '../doctor/finding.ts';
+import type { ProxyStatus } from '../open-proxy.ts';
 import type { HostFiles } from './host-files.ts';
 
 /** What a runtime is to be pointed at. */
@@ -7,6 +8,8 @@ export interface Target {
   readonly endpoint: string;
   /** The registries the agent serves. */
   readonly origins: readonly string[];
+  /** The agent's forward proxy, when the runtime is to use that as well. */
+  readonly proxy?: ProxyStatus | undefined;
 }
 
 /** A host, as the steps of a runtime see it: files as they were before setup, and programs where they can be run. */

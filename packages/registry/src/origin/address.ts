@@ -12,8 +12,12 @@ type Reach = 'public' | 'private' | 'loopback' | 'link-local';
 const NETWORKS: readonly (readonly [Reach, string, number])[] = [
   ['loopback', '127.0.0.0', 8],
   ['loopback', '0.0.0.0', 8],
-  ['loopback', '::1', 128],
-  ['loopback', '::', 128],
+  // IPv4 addresses in the ways IPv6 once wrote them, and through translators.
+  ['loopback', '::', 96],
+  ['loopback', '2002:7f00::', 24],
+  ['loopback', '64:ff9b::7f00:0', 104],
+  ['link-local', '2002:a9fe::', 32],
+  ['link-local', '64:ff9b::a9fe:0', 112],
   ['link-local', '169.254.0.0', 16],
   ['link-local', 'fe80::', 10],
   ['link-local', 'fd00:ec2::254', 128],
@@ -110,12 +114,13 @@ export function guardedConnector(parts: GuardParts, permits: Permits): buildConn
   };
 }
 
-interface Resolved {
+export interface Resolved {
   readonly address: string;
   readonly family: number;
 }
 
-function resolve(lookup: LookupFunction, host: string, options: object = {}): Promise<readonly Resolved[]> {
+/** Every address of a host. */
+export function resolve(lookup: LookupFunction, host: string, options: object = {}): Promise<readonly Resolved[]> {
   return new Promise((done, fail) => {
     lookup(host, { ...options, all: true }, (error, addresses) => {
       if (error) fail(error);

@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 import type { LookupFunction } from 'node:net';
 import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { Failure, isOriginName, isRepositoryPath, type Report } from '@drayage/core';
+import { guardedConnector, permitsOwn } from './address.ts';
 import { type Authority, authorityOf } from './authority.ts';
 import { credentialsOf } from './credentials.ts';
+import { type Forwarder, startForwarder } from './forward.ts';
 import { type Line, startLine } from './line.ts';
 import { type Gate, gateOf } from './login.ts';
 import { repositoryOf } from './repository.ts';
-import type { GatedOrigins, OriginSettings } from './types.ts';
+import type { Forwarders, GatedOrigins, OriginSettings } from './types.ts';
 
 export interface OriginsParts {
   readonly origins: readonly OriginSettings[];
@@ -23,6 +25,13 @@ export interface OriginsParts {
   readonly lookup?: LookupFunction;
 }
 
+interface Entry {
+  readonly line: Line;
+  readonly authority: Authority;
+  readonly gate: Gate;
+  readonly forwarder: Forwarder;
+}
+
 /** Opens the way to the origins on the list. Throws `options_invalid` when a URL or an authority file is unusable. */
 export function startOrigins({
   origins,
@@ -31,8 +40,8 @@ export function startOrigins({
   version,
   now = Date.now,
   lookup = systemLookup,
-}: OriginsParts): GatedOrigins {
-  const known = new Map<string, { readonly line: Line; readonly authority: Authority; readonly gate: Gate }>();
+}: OriginsParts): GatedOrigins & Forwarders {
+  const known = new Map<string, Entry>();
   const checked = origins.map((settings) => ({
     settings,
     url: checkedUrl(settings),
@@ -43,8 +52,10 @@ export function startOrigins({
     const trust = authorities === undefined ? trustSystem : once(() => trusting([authorities]));
     const line = startLine({ origin: settings.name, url, version, lookup, trust, now, report });
     const credentials = credentialsOf(settings, home, now);
+    const guard = { origin: settings.name, host: url.hostname, lookup, trust };
     known.set(settings.name, {
       line,
+      forwarder: startForwarder(url, guardedConnector(guard, permitsOwn())),
       authority: authorityOf({ line, credentials, realms: settings.realms, now }),
       gate: gateOf({ line, realms: settings.realms, now }),
     });
@@ -63,6 +74,7 @@ export function startOrigins({
       return repositoryOf({ ...entry, path, caller }, report);
     },
     gate: (origin) => entryOf(origin).gate,
+    forwarder: (origin) => entryOf(origin).forwarder,
     status() {
       return [...known.values()].map(({ line }) => ({
         name: line.origin,
@@ -71,7 +83,10 @@ export function startOrigins({
       }));
     },
     async [Symbol.asyncDispose]() {
-      await Promise.all([...known.values()].map(({ line }) => line[Symbol.asyncDispose]()));
+      const entries = [...known.values()];
+      await Promise.all(
+        entries.flatMap(({ line, forwarder }) => [line, forwarder]).map((one) => one[Symbol.asyncDispose]()),
+      );
     },
   };
 }

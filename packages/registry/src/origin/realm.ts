@@ -15,6 +15,12 @@ export interface Realm {
   readonly isTrusted: boolean;
 }
 
+/** The hosts besides its own that tokens of an origin come from, as far as that is known or said. */
+export function tokenHosts(origin: URL, trusted: readonly string[]): readonly string[] {
+  const known = TOKEN_HOSTS[origin.hostname];
+  return known === undefined ? trusted : [known, ...trusted];
+}
+
 /** What may be asked for tokens. Undefined when nothing may be sent there at all. */
 export function checkedRealm(text: string, origin: URL, trusted: readonly string[]): Realm | undefined {
   const url = text.length <= REALM_CHARS_MAX ? URL.parse(text) : null;
@@ -24,6 +30,6 @@ export function checkedRealm(text: string, origin: URL, trusted: readonly string
   if (url.protocol !== 'https:' && !isPlainToItself) return undefined;
   return {
     url,
-    isTrusted: isOwnHost || url.hostname === TOKEN_HOSTS[origin.hostname] || trusted.includes(url.hostname),
+    isTrusted: isOwnHost || tokenHosts(origin, trusted).includes(url.hostname),
   };
 }

@@ -1,4 +1,5 @@
 import type { Digest, Remote } from '@drayage/core';
+import type { Forwarder } from './forward.ts';
 import type { Gate } from './login.ts';
 
 /** One origin registry, as the operator named it. */
@@ -110,6 +111,12 @@ export interface Origins extends AsyncDisposable {
   /** Throws `name_unknown` when the origin is not on the list. */
   repository(origin: string, path: string, caller: Caller): OriginRepository;
   status(): readonly OriginStatus[];
+}
+
+/** Ways to origins for requests that go on as they came. */
+export interface Forwarders {
+  /** Throws `name_unknown` when the origin is not on the list. */
+  forwarder(origin: string): Forwarder;
 }
 
 /** The same, for whoever asks there on behalf of users. */

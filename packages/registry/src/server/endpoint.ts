@@ -17,13 +17,15 @@ import { openPushes, type Pushes } from './push.ts';
 import { openRouter } from './router.ts';
 import { openTags } from './tags.ts';
 import { tokenRealm } from './token-realm.ts';
-import { serve, VISIT_LIMITS, type VisitLimits, type VisitParts } from './visit.ts';
+import { type Meant, serve, VISIT_LIMITS, type VisitLimits, type Visitor, type VisitParts } from './visit.ts';
 import { makeSecrets } from './wrapped-token.ts';
 
 /** The registry that container runtimes on this host pull from. */
 export interface Endpoint extends AsyncDisposable {
   /** Where it listens; ports are the real ones. */
   readonly addresses: readonly Address[];
+  /** Answers a request that came by another way and is meant for an origin itself, or lets that answer. Never rejects. */
+  answerFor(visitor: Visitor & { readonly meant: Meant }): Promise<void>;
   /** Takes no further connections, lets answers end, and cuts off what is left when the signal aborts. */
   drain(signal: AbortSignal): Promise<void>;
 }
@@ -52,13 +54,15 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   const { visitParts, pushes } = wire(parts, prefetch);
   const active = new Set<Promise<void>>();
   let isDraining = false;
-  const handle = async (incoming: IncomingMessage, response: ServerResponse, path: string) => {
-    const visit = serve(visitParts, incoming, response, path);
+  const visited = async (visitor: Visitor) => {
+    const visit = serve(visitParts, visitor);
     active.add(visit);
     await visit;
     active.delete(visit);
-    if (isDraining) incoming.socket.destroySoon();
+    if (isDraining) visitor.incoming.socket.destroySoon();
   };
+  const handle = (incoming: IncomingMessage, response: ServerResponse, path: string) =>
+    visited({ incoming, response, path });
 
   await using opened = new AsyncDisposableStack();
   const listeners: Listener[] = [];
@@ -89,6 +93,7 @@ export async function startEndpoint(parts: EndpointParts): Promise<Endpoint> {
   };
   return {
     addresses: listeners.map(({ address }) => address),
+    answerFor: visited,
     drain,
     [Symbol.asyncDispose]: () => drain(AbortSignal.abort()),
   };

@@ -1,5 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { setImmediate as nextTurnOfTheLoop } from 'node:timers/promises';
 import fastify, { type FastifyInstance } from 'fastify';
 import { refusalBody } from './errors.ts';
 
@@ -13,12 +15,17 @@ export interface Listener {
   readonly address: Address;
   /** Accepts no more connections, and resolves when the last one has ended. */
   close(): Promise<void>;
-  /** Ends all connections, answered or not. */
+  /** Ends all connections, answered or not, but those that were handed to `OnConnect`. */
   closeAll(): void;
+  /** Takes a connection that was made in another way. */
+  adopt(connection: Duplex): void;
 }
 
 /** Answers one request; `target` is the request target as it came. Never rejects. */
 export type Handle = (incoming: IncomingMessage, response: ServerResponse, target: string) => Promise<void>;
+
+/** Takes over a connection whose client asked for it to lead elsewhere. `head` is what came of it already. */
+export type OnConnect = (incoming: IncomingMessage, connection: Socket, head: Buffer) => void;
 
 const HEADER_BYTES_MAX = 64 * 1024;
 const HEADERS_WAIT_MS = 10_000;
@@ -33,10 +40,27 @@ const REFUSED: { readonly [code: string]: string } = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 };
 
-/** Opens a port for plain HTTP/1.1 and hands every request over as it came, one at a time per connection. */
-export async function openListener({ host, port }: Address, handle: Handle): Promise<Listener> {
-  const turns = new WeakMap<Socket, Promise<void>>();
-  const latest = new WeakMap<Socket, IncomingMessage>();
+/** One request among those of a connection. */
+interface Turn {
+  readonly before: Promise<void>;
+  readonly over: Promise<void>;
+  readonly incoming: IncomingMessage;
+}
+
+/** Resolves when the last request that can be read is over: of a body that is malformed nobody will see the end. */
+async function readable({ before, over, incoming }: Turn): Promise<void> {
+  if (incoming.complete) return await over;
+  await before;
+  // Whoever does not care for the body has answered by then.
+  await nextTurnOfTheLoop();
+}
+
+/**
+ * Opens a port for plain HTTP/1.1 and hands every request over as it came, one at a time per connection. Without
+ * `onConnect`, a connection that is to lead elsewhere is closed.
+ */
+export async function openListener({ host, port }: Address, handle: Handle, onConnect?: OnConnect): Promise<Listener> {
+  const turns = new WeakMap<Socket, Turn>();
   const ending = new WeakSet<Socket>();
   const app = fastify({
     bodyLimit: 1024,
@@ -48,12 +72,12 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     rewriteUrl: () => '/',
     clientErrorHandler(error, socket) {
       const turn = turns.get(socket);
-      const asked = latest.get(socket);
+      const asked = turn?.incoming;
       // Whoever reads its body would wait in vain for the rest.
       if (asked && !asked.complete && asked.listenerCount('error') > 0) asked.emit('error', error);
       if (!turn) refuseBytes(error.code, socket);
       // A refusal now would end up inside the body that is being sent.
-      else if (!ending.has(socket)) turn.finally(() => socket.destroySoon()).catch(() => undefined);
+      else if (!ending.has(socket)) void readable(turn).finally(() => socket.destroySoon());
       ending.add(socket);
     },
     http: {
@@ -72,13 +96,13 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     reply.hijack();
     const { raw, originalUrl } = request;
     const { socket } = raw;
-    latest.set(socket, raw);
-    const turn = (turns.get(socket) ?? Promise.resolve())
+    const before = turns.get(socket)?.over ?? Promise.resolve();
+    const over = before
       .then(() => handle(raw, reply.raw, originalUrl))
       .finally(() => {
-        if (turns.get(socket) === turn) turns.delete(socket);
+        if (turns.get(socket)?.over === over) turns.delete(socket);
       });
-    turns.set(socket, turn);
+    turns.set(socket, { before, over, incoming: raw });
   });
   app.setNotFoundHandler(() => undefined);
   const silent = new Set<Socket>();
@@ -87,6 +111,12 @@ export async function openListener({ host, port }: Address, handle: Handle): Pro
     socket.once('close', () => silent.delete(socket));
   });
   app.server.prependListener('request', ({ socket }) => silent.delete(socket));
+  if (onConnect) {
+    app.server.on('connect', (incoming: IncomingMessage, connection: Socket, head: Buffer) => {
+      silent.delete(connection);
+      onConnect(incoming, connection, head);
+    });
+  }
   await app.listen({ host, port });
   return listenerOf(app, host, silent);
 }
@@ -107,6 +137,7 @@ function listenerOf(app: FastifyInstance, host: string, silent: ReadonlySet<Sock
       await app.close();
     },
     closeAll: () => app.server.closeAllConnections(),
+    adopt: (connection) => void app.server.emit('connection', connection),
   };
 }
 

@@ -37,6 +37,8 @@ export interface Names {
   readonly defaultOrigin: string;
   isOrigin(name: string): boolean;
   isOwn(name: string): boolean;
+  /** The origin that the client takes us for: then no part of the request names another. */
+  readonly meant?: string | undefined;
 }
 
 const PATH_CHARS_MAX = 1024;
@@ -109,6 +111,7 @@ export function pageQuery(query: URLSearchParams): string {
 
 /** The origin is what `ns` says, else what the first component of the path spells, else the default. */
 export function chooseRepository(name: string, namespaces: readonly string[], names: Names): Repository {
+  if (names.meant !== undefined) return repositoryOf(names.meant, name);
   const [namespace, ...more] = namespaces;
   if (more.length > 0) throw new Failure('name_invalid', 'the query names more than one ns');
   const slash = name.indexOf('/');
@@ -119,9 +122,14 @@ export function chooseRepository(name: string, namespaces: readonly string[], na
   if (!isOriginName(origin)) throw new Failure('name_invalid', 'the name of the origin is malformed');
   const path = spelled === origin ? rest : name;
   if (path === '') throw new Failure('name_unknown', `a repository is missing after ${origin}`);
-  if (!isRepositoryPath(path)) throw new Failure('name_invalid', 'the repository name is malformed');
+  const repository = repositoryOf(origin, path);
   if (names.isOwn(origin)) throw new Failure('name_unknown', `${origin} is this agent itself, not an origin`);
   if (!names.isOrigin(origin)) throw unknownOrigin(origin);
+  return repository;
+}
+
+function repositoryOf(origin: string, path: string): Repository {
+  if (!isRepositoryPath(path)) throw new Failure('name_invalid', 'the repository name is malformed');
   return { origin, path: origin === 'docker.io' && !path.includes('/') ? `library/${path}` : path };
 }
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describe, isFailure, type Report, type Repository, repositoryKey } from '@drayage/core';
+import { describe, Failure, isFailure, type Report, type Repository, repositoryKey } from '@drayage/core';
 import type { Origins } from '../origin/types.ts';
 import type { Access } from './access.ts';
 import type { Answer } from './answer.ts';
@@ -18,7 +18,8 @@ import type { Secrets } from './wrapped-token.ts';
 
 /** Finds the answer to a request, and always gives one. */
 export interface Router {
-  route(incoming: IncomingMessage, response: ServerResponse, path: string): Routed;
+  /** `meant`: the origin that the client takes us for, when it came by the proxy. */
+  route(incoming: IncomingMessage, response: ServerResponse, path: string, meant?: string): Routed;
 }
 
 /** A request that has been understood, or refused already. */
@@ -57,22 +58,26 @@ const PING: Answer = {
 export function openRouter(parts: RouterParts): Router {
   const { origins, defaultOrigin, isOwn } = parts;
   return {
-    route(incoming, response, path) {
-      const refusal = refusalByHost(incoming, path, isOwn);
+    route(incoming, response, path, meant) {
+      const refusal = meant === undefined ? refusalByHost(incoming, path, isOwn) : undefined;
       if (refusal) return settled(refusalAnswer(refusal));
       const names = {
+        meant,
         defaultOrigin,
         isOrigin: (name: string) => origins.has(name),
         isOwn: (name: string) => isOwn(name, incoming.socket),
       };
       try {
         const target = parseTarget(incoming.method ?? '', path, names);
+        const arrival = { incoming, response, path, names };
+        if (meant !== undefined) return routedAway(parts, target, arrival);
         return {
           target,
-          find: (signal) => findOrRefuse(parts, target, { incoming, response, path, names }, signal),
+          find: (signal) => findOrRefuse(parts, target, arrival, signal),
           refuse: (error) => refuse(parts, target, error),
         };
       } catch (error) {
+        if (meant !== undefined) return { target: undefined, find: () => Promise.reject(error), refuse: badGateway };
         return settled(refuse(parts, undefined, error));
       }
     },
@@ -90,6 +95,31 @@ export function labelOf(target: Target | undefined): string {
 
 function settled(answer: Answer): Routed {
   return { target: undefined, find: () => Promise.resolve(answer), refuse: () => answer };
+}
+
+/** A request on its way to an origin: what there is no answer for goes on, and is refused only if that fails as well. */
+function routedAway(parts: RouterParts, target: Target, arrival: Arrival): Routed {
+  return {
+    target,
+    async find(signal) {
+      // How one signs in is the origin's to say, and what one pushes to it the origin's to take.
+      if (!('repository' in target) || isPush(target)) throw new Failure('unsupported', 'left to the origin');
+      try {
+        const answer = await findOrRefuse(parts, target, arrival, signal);
+        if (answer.status < 400 || answer.status === 416) return answer;
+        throw new Failure('blob_unavailable', answer.problem ?? 'left to the origin');
+      } catch (error) {
+        if (!isFailure(error)) parts.report({ kind: 'error', where: 'endpoint', problem: describe(error) });
+        throw error;
+      }
+    },
+    // While the origin is away, what is here can be read all the same by those who begin with this question.
+    refuse: (error) => (target.kind === 'ping' ? PING : badGateway(error)),
+  };
+}
+
+function badGateway(error: unknown): Answer {
+  return refusalAnswer({ status: 502, code: 'UNAVAILABLE', message: describe(error) });
 }
 
 interface Arrival {

@@ -25,6 +25,21 @@ export const VISIT_LIMITS: VisitLimits = {
   uploadStallMs: 60_000,
 };
 
+/** The origin that a client means, which gets what is not answered here. */
+export interface Meant {
+  readonly origin: string;
+  /** Lets it answer, and resolves when that answer is sent. Throws when there is none. */
+  forward(incoming: IncomingMessage, response: ServerResponse, progress: ForwardProgress): Promise<void>;
+}
+
+export interface ForwardProgress {
+  /** Called when the headers are on their way. */
+  started(): void;
+  sent(bytes: number): void;
+  /** Aborts when the client goes. */
+  readonly signal: AbortSignal;
+}
+
 export interface VisitParts {
   readonly router: Router;
   readonly buffers: BufferPool;
@@ -48,13 +63,16 @@ const PATIENT_CLIENT = /^(?:containers|skopeo|buildah|cri-o)\//i;
 // What nginx logs for a client that closed before it was answered.
 const CODE_CLIENT_GONE = 499;
 
+/** A request as it came, and whom it is for when that is not us. */
+export interface Visitor {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly path: string;
+  readonly meant?: Meant;
+}
+
 /** Serves one request, whatever happens, and reports how it went. Never rejects. */
-export async function serve(
-  parts: VisitParts,
-  incoming: IncomingMessage,
-  response: ServerResponse,
-  path: string,
-): Promise<void> {
+export async function serve(parts: VisitParts, { incoming, response, path, meant }: Visitor): Promise<void> {
   if (incoming.socket.destroyed) return;
   const { router, report } = parts;
   const visit: Visit = {
@@ -69,13 +87,19 @@ export async function serve(
   // What goes wrong on the connection ends it, and that end is what counts.
   response.on('error', () => undefined);
   setCommonHeaders(visit, path);
-  const routed = router.route(incoming, response, path);
+  const routed = router.route(incoming, response, path, meant?.origin);
   const isBounded = routed.target === undefined || !isPush(routed.target);
   try {
-    await attempt(visit, parts, { ...routed, isBounded }).catch((error: unknown) => {
-      if (response.headersSent || response.destroyed) throw error;
-      return attempt(visit, parts, { find: async () => routed.refuse(error), isBounded });
-    });
+    await attempt(visit, parts, { ...routed, isBounded })
+      .catch((error: unknown) => {
+        // A body that was read cannot be sent on again.
+        if (!meant || isAnswered(visit) || incoming.readableDidRead) throw error;
+        return forward(visit, meant);
+      })
+      .catch((error: unknown) => {
+        if (isAnswered(visit)) throw error;
+        return attempt(visit, parts, { find: async () => routed.refuse(error), isBounded });
+      });
   } catch (error) {
     visit.problem = describe(error);
     response.destroy();
@@ -83,6 +107,37 @@ export async function serve(
   const { source, bytes } = visit;
   if (source !== undefined && bytes > 0) report({ kind: 'served', to: 'client', source, bytes });
   report(happeningOf(visit, routed.target));
+}
+
+function isAnswered({ response }: Visit): boolean {
+  return response.headersSent || response.destroyed;
+}
+
+async function forward(visit: Visit, meant: Meant): Promise<void> {
+  const { incoming, response } = visit;
+  const stop = new AbortController();
+  const gone = () => stop.abort(new Failure('blob_unavailable', 'the client closed the connection'));
+  response.once('close', gone);
+  // The answer is the origin's, and so are its headers.
+  const ours = response.getHeaders();
+  for (const name of Object.keys(ours)) response.removeHeader(name);
+  try {
+    await meant.forward(incoming, response, {
+      started: () => {
+        visit.firstByteAt = performance.now();
+        visit.problem = undefined;
+      },
+      sent: (bytes) => {
+        visit.bytes += bytes;
+      },
+      signal: stop.signal,
+    });
+  } catch (error) {
+    if (!isAnswered(visit)) for (const [name, value] of Object.entries(ours)) response.setHeader(name, value ?? '');
+    throw error;
+  } finally {
+    response.off('close', gone);
+  }
 }
 
 function setCommonHeaders({ response }: Visit, path: string): void {
