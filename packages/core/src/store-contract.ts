@@ -32,6 +32,15 @@ export function storeContract(name: string, make: () => Promise<BlobStore>): voi
     expect(store.list().map((held) => held.digest)).toEqual([digest]);
   });
 
+  test(`${name}: many who put one blob at the same moment are told that it is here, and the disk is not blamed`, async () => {
+    await using store = await make();
+    const bytes = Buffer.from('a manifest that two clients ask for at once');
+    const digest = sha256(bytes);
+    const puts = Array.from({ length: 8 }, () => store.put(digest, bytes));
+    expect(await Promise.all(puts)).toEqual(puts.map(() => true));
+    expect(store.status()).toMatchObject({ blobs: 1, bytes: bytes.length, passThrough: undefined });
+  });
+
   test(`${name}: a SHA-512 blob is kept like any other`, async () => {
     await using store = await make();
     const bytes = Buffer.from('hello');

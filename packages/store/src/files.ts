@@ -18,11 +18,15 @@ export async function makeFolderFor(path: string): Promise<void> {
   if (made !== undefined) await syncFolder(dirname(folder));
 }
 
+let replaced = 0;
+
 /** A file that is whole or not there, without waiting for the disk: for what can be made again. */
 export async function replaceFile(path: string, bytes: Uint8Array): Promise<void> {
   await makeFolderFor(path);
-  await writeFile(`${path}.new`, bytes, { mode: 0o600 });
-  await rename(`${path}.new`, path);
+  // Whoever writes the same file at the same moment must not find this one moved away.
+  const fresh = `${path}.${replaced++}.new`;
+  await writeFile(fresh, bytes, { mode: 0o600 });
+  await rename(fresh, path);
 }
 
 export function isMissing(error: unknown): boolean {

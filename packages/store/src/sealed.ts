@@ -26,7 +26,7 @@ export interface Sealed {
   evictOne(): Promise<boolean>;
   remove(digest: Digest): Promise<boolean>;
   verify(digest: Digest, signal: AbortSignal): Promise<'sound' | 'corrupt' | 'unknown'>;
-  /** Moves a proven file in, durably. */
+  /** Moves a proven file in, durably; one that is here already makes it needless. */
   adopt(digest: Digest, file: ProvenFile): Promise<void>;
   /** Keeps the blob from eviction until the answer is called. */
   pin(digest: Digest): () => void;
@@ -35,6 +35,7 @@ export interface Sealed {
 export function openSealed(parts: SealedParts): Sealed {
   const { layout, report, usedAt, now } = parts;
   const entries = loadEntries(layout, usedAt, now);
+  const adopting = new Map<Digest, Promise<void>>();
 
   async function unlink(digest: Digest, entry: Entry): Promise<void> {
     entries.forget(digest, entry);
@@ -54,6 +55,19 @@ export function openSealed(parts: SealedParts): Sealed {
     } finally {
       unpin();
     }
+  }
+
+  /** One at a time: two that came by the same blob must not move their files over one another. */
+  async function adopt(digest: Digest, file: ProvenFile): Promise<void> {
+    for (let other = adopting.get(digest); other; other = adopting.get(digest)) await other;
+    await entries.get(digest)?.lost;
+    if (entries.get(digest)) return await rm(file.path, { force: true });
+    const moving = moveIn(layout, digest, file).then(() => entries.add(digest, file.size));
+    adopting.set(
+      digest,
+      moving.catch(() => undefined).finally(() => adopting.delete(digest)),
+    );
+    await moving;
   }
 
   const withEntry = async <T>(digest: Digest, use: (entry: Entry) => Promise<T>, otherwise: T): Promise<T> => {
@@ -76,10 +90,7 @@ export function openSealed(parts: SealedParts): Sealed {
     },
     remove: (digest) => withEntry(digest, (entry) => unlink(digest, entry).then(() => true), false),
     verify: (digest, signal) => withEntry(digest, (entry) => verify(digest, entry, signal), 'unknown'),
-    async adopt(digest, file) {
-      await moveIn(layout, digest, file);
-      entries.add(digest, file.size);
-    },
+    adopt,
     pin(digest) {
       const entry = entries.get(digest);
       return entry ? pin(entry) : () => {};
