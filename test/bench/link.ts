@@ -143,7 +143,7 @@ function sinkFor({ told }: FakeMember, pieceBytes: number): Begin {
     return undefined;
   };
   return async (link) => {
-    link.open(DIGEST, { zone: undefined, uplinkBytesPerSecond: 0 });
+    link.open(DIGEST, { zone: undefined });
     for (let want = 0; want < WANTS; want++) ask(link);
     await promise;
   };

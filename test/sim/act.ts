@@ -173,7 +173,7 @@ function cancel(world: World, host: Host, from: Host, piece: number): void {
   const key = uploadKey(world, host.id, piece);
   const flow = from.uploads.get(key);
   if (flow) stopUpload(world, from, key, flow);
-  send(world, host, from.id, { kind: 'sent', link: host.id, piece });
+  send(world, host, from.id, { kind: 'sent', link: host.id, piece, isWhole: false });
 }
 
 /** One delay for all who are told. */

@@ -1,5 +1,5 @@
 import type { PiecePlan } from '@drayage/core';
-import { type Home, type Member, type MemberId, newMember, newStanding } from '@drayage/exchange';
+import { type Home, type Member, type MemberId, newMember, newStanding, newUplink } from '@drayage/exchange';
 import { type Chance, shuffle } from './chance.ts';
 import type { Flow } from './network.ts';
 import { fluidLimit, LIES, type Scenario, SILENCES, type Vice } from './scenario.ts';
@@ -73,7 +73,7 @@ export function castHosts(scenario: Scenario, plan: PiecePlan, chance: Chance): 
           plan,
           homes,
           zone,
-          uplinkBytesPerSecond: 1000 * (uplinks[id] ?? 0),
+          uplink: newUplink(),
           standing: newStanding(),
           random: chance,
         },

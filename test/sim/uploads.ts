@@ -23,7 +23,7 @@ export function startUpload(world: World, host: Host, decision: Extract<MemberDe
     host.uploads.delete(key);
     world.tally.peerBytes += bytes;
     if (host.member.zone === other.member.zone) world.tally.nearBytes += bytes;
-    world.step(host, { kind: 'sent', link: to, piece });
+    world.step(host, { kind: 'sent', link: to, piece, isWhole: true });
     if (!host.isAlive) return;
     world.step(other, { kind: 'arrived', link: host.id, piece, hash, attestation });
   }

@@ -3,6 +3,7 @@ import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
 import { stepMember } from './member.ts';
 import { type Member, type MemberParts, newMember } from './member-state.ts';
 import { newStanding } from './standing.ts';
+import { newUplink } from './uplink.ts';
 import type { Hello, MemberDecision, MemberEvent, MemberId, MemberReport } from './words.ts';
 
 const PIECE_BYTES = 256 * 1024;
@@ -27,7 +28,7 @@ export function fakeMember(count: number, changes: Partial<MemberParts> = {}): M
     plan: planOf(count),
     homes: [100, 101, 102],
     zone: undefined,
-    uplinkBytesPerSecond: 0,
+    uplink: newUplink(),
     standing: newStanding(),
     random: evenChance,
     ...changes,
@@ -41,7 +42,7 @@ export function hashesOf(count: number): string[] {
 }
 
 export function helloWith(count: number, pieces: readonly number[], changes: Partial<Hello> = {}): Hello {
-  return { held: bitmapOf(count, pieces), zone: undefined, uplinkBytesPerSecond: 0, ...changes };
+  return { held: bitmapOf(count, pieces), zone: undefined, ...changes };
 }
 
 /** Lets the events happen at one moment, and gives all that is decided. */

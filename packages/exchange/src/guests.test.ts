@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { evenChance } from './fake-member.ts';
-import { addGuest, chooseFetcher, type Guest, nameMembers, newGuests, removeGuest } from './guests.ts';
+import { addGuest, chooseFetcher, type Guest, nameMembers, newGuests, noteUsualUplink, removeGuest } from './guests.ts';
 import { MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX } from './limits.ts';
 
 /** Chance that goes round evenly. */
@@ -45,6 +45,7 @@ test('a member that left is not named', () => {
 
 test('the fetcher is one with a fast uplink that kept its word', () => {
   const guests = invite(4, () => undefined);
+  noteUsualUplink(guests, evenChance);
   guestOf(guests, 1).lapses = 1;
   expect(chooseFetcher(guests, evenChance)?.member).toBe(3);
 });

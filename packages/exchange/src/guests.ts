@@ -1,4 +1,4 @@
-import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX } from './limits.ts';
+import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX, UPLINK_LIKE_FACTOR, UPLINKS_SAMPLED } from './limits.ts';
 import type { MemberId } from './words.ts';
 
 /** Draws for one member to be picked, at most: the same one may come up again. */
@@ -8,7 +8,8 @@ const SAMPLE_TRIES = 8;
 export interface Guest {
   readonly member: MemberId;
   readonly zone: string | undefined;
-  readonly uplinkBytesPerSecond: number;
+  /** 0 while it is not known. */
+  uplinkBytesPerSecond: number;
   heardAt: number;
   isComplete: boolean;
   /** Pieces leased to it that have not landed. */
@@ -29,12 +30,14 @@ export interface Guest {
 
 /** The members of one blob's swarm that a home knows, by zone. */
 export interface Guests {
+  /** The uplink of a usual member; 0 while it is not known. */
+  usualUplink: number;
   readonly byId: Map<MemberId, Guest>;
   readonly zones: Map<string | undefined, Guest[]>;
 }
 
 export function newGuests(): Guests {
-  return { byId: new Map(), zones: new Map() };
+  return { usualUplink: 0, byId: new Map(), zones: new Map() };
 }
 
 /** Undefined when there are too many already. */
@@ -122,12 +125,27 @@ export function chooseFetcher(guests: Guests, random: () => number): Guest | und
   for (const member of sample([...guests.zones.values()], 2 * MEMBERS_NAMED_MAX, random)) {
     const guest = guests.byId.get(member);
     if (!guest || guest.isRefused || guest.leased > 0 || guest.isComplete) continue;
-    if (!best || goesBefore(guest, best)) best = guest;
+    if (!best || goesBefore(guests, guest, best)) best = guest;
   }
   return best;
 }
 
-function goesBefore(guest: Guest, other: Guest): boolean {
+function goesBefore(guests: Guests, guest: Guest, other: Guest): boolean {
   if (guest.lapses !== other.lapses) return guest.lapses < other.lapses;
-  return guest.uplinkBytesPerSecond > other.uplinkBytesPerSecond;
+  return promiseOf(guests, guest) > promiseOf(guests, other);
+}
+
+/** Who is known to be no slower than usual comes first, then who may be. */
+function promiseOf({ usualUplink: usual }: Guests, { uplinkBytesPerSecond: own }: Guest): number {
+  if (own === 0 || usual === 0) return 1;
+  return UPLINK_LIKE_FACTOR * own < usual ? 0 : 2;
+}
+
+/** The uplink in the middle of some members at random; 0 while none is known. */
+export function noteUsualUplink(guests: Guests, random: () => number): void {
+  const known = sample([...guests.zones.values()], UPLINKS_SAMPLED, random)
+    .map((member) => guests.byId.get(member)?.uplinkBytesPerSecond ?? 0)
+    .filter((uplink) => uplink > 0)
+    .sort((a, b) => a - b);
+  guests.usualUplink = known[known.length >>> 1] ?? 0;
 }

@@ -7,7 +7,7 @@ import type { MemberEvent } from './words.ts';
 const COUNT = 16;
 
 function answer(home: number, members: readonly number[] = []): MemberEvent {
-  return { kind: 'answered', home, answer: { members, reportEveryMs: 1000 } };
+  return { kind: 'answered', home, answer: { members, reportEveryMs: 1000, usualUplink: 0 } };
 }
 
 test('a member joins at its first home by its first report', () => {

@@ -15,6 +15,7 @@ import {
 import { openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
 import { fetchAlone, isLacking } from './origin-run.ts';
+import { countSlots } from './upload.ts';
 import type { HomeAnswer, MemberId } from './words.ts';
 
 /** The home this member turns to at present. Undefined when none of them answered. */
@@ -63,6 +64,8 @@ export function changeHomes(member: Member, homes: readonly MemberId[]): void {
 export function noteAnswer(member: Member, answer: HomeAnswer): void {
   const { home, now } = member;
   home.askedAt = undefined;
+  member.usualUplink = answer.usualUplink;
+  countSlots(member);
   // The home names the best first; candidates are taken from the end.
   member.candidates = [...answer.members].reverse();
   openLinks(member, home.isLacking ? LINKS_WHEN_LACKING : 0);
@@ -74,7 +77,7 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
 }
 
 function report(member: Member, lacking: Bitmap | undefined): void {
-  const { home, held, plan, origin, zone, uplinkBytesPerSecond } = member;
+  const { home, held, plan, origin, zone, uplink } = member;
   const to = homeOf(member);
   if (to === undefined) return;
   const leased = origin.queue.length > 0 ? emptyBitmap(plan.count) : undefined;
@@ -92,7 +95,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
       isFollowing: home.index > 0 || home.hasMoved,
       isComplete: isComplete(member),
       zone,
-      uplinkBytesPerSecond,
+      uplinkBytesPerSecond: uplink.bytesPerSecond,
     },
   });
 }

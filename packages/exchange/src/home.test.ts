@@ -30,7 +30,7 @@ test('whoever joins is named others, and those who come first may fetch', () => 
   const home = start();
   const first = report(home, 0, 1);
   expect(first[0]).toMatchObject({ kind: 'answer', to: 1, answer: { members: [] } });
-  expect(leases(first)).toEqual([{ kind: 'lease', to: 1, run: { start: 0, end: 2 } }]);
+  expect(leases(first)).toEqual([{ kind: 'lease', to: 1, run: { start: 0, end: 1 } }]);
   expect(report(home, 0, 2)[0]).toMatchObject({ answer: { members: [1] } });
 });
 
@@ -74,7 +74,7 @@ test('a quiet holder is asked, and one that does not answer loses the lease to a
   }
   const ended = stepHome(home, 2 * LEASE_QUIET_MS, { kind: 'tick' });
   expect(ended).toContainEqual({ kind: 'withdraw', from: 1 });
-  expect(leases(ended)).toMatchObject([{ to: LEASES_MAX + 1, run: { start: 0, end: 2 } }]);
+  expect(leases(ended)).toMatchObject([{ to: LEASES_MAX + 1, run: { start: 0, end: 1 } }]);
 });
 
 test('a slow holder keeps its lease as long as bytes come', () => {
@@ -99,7 +99,7 @@ test('a member that the origin refuses is not given another lease', () => {
   report(home, 0, 1);
   stepHome(home, 1, { kind: 'returned', member: 1, isRefused: true });
   expect(leases(stepHome(home, 1000, { kind: 'tick' }))).toEqual([]);
-  expect(leases(report(home, 1001, 2))).toMatchObject([{ run: { start: 0, end: 2 } }]);
+  expect(leases(report(home, 1001, 2))).toMatchObject([{ run: { start: 0, end: 1 } }]);
 });
 
 test('the lease of a holder that leaves goes to another', () => {

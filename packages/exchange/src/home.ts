@@ -1,6 +1,15 @@
 import type { PiecePlan } from '@drayage/core';
 import { hasPiece, listPieces } from './bitmap.ts';
-import { addGuest, chooseFetcher, type Guest, type Guests, nameMembers, newGuests, removeGuest } from './guests.ts';
+import {
+  addGuest,
+  chooseFetcher,
+  type Guest,
+  type Guests,
+  nameMembers,
+  newGuests,
+  noteUsualUplink,
+  removeGuest,
+} from './guests.ts';
 import {
   complain,
   countUnseen,
@@ -31,6 +40,7 @@ import {
   SUCCESSION_MS,
   TICK_MS,
   UNSEEN_PIECES_MAX,
+  UPLINK_LIKE_FACTOR,
 } from './limits.ts';
 import type { HomeDecision, HomeEvent, MemberId, MemberReport, Run } from './words.ts';
 
@@ -119,16 +129,21 @@ function noteReport(
     known ?? addGuest(guests, { member, zone: report.zone, uplinkBytesPerSecond: report.uplinkBytesPerSecond }, now);
   const reportEveryMs = Math.max(REPORT_MS_MIN, (1000 * guests.byId.size) / REPORTS_PER_SECOND);
   if (!guest) {
-    home.decisions.push({ kind: 'answer', to: member, answer: { members: [], reportEveryMs } });
+    home.decisions.push({ kind: 'answer', to: member, answer: { members: [], reportEveryMs, usualUplink: 0 } });
     return;
   }
   guest.heardAt = now;
+  guest.uplinkBytesPerSecond = report.uplinkBytesPerSecond;
   guest.isComplete = report.isComplete;
   if (!known) welcome(home, guest, report, now);
   if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
   const lacking = report.lacking ? listPieces(report.lacking) : [];
   const members = report.wantsMembers || lacking.length > 0 ? nameFor(home, guest, lacking) : [];
-  home.decisions.push({ kind: 'answer', to: member, answer: { members, reportEveryMs } });
+  home.decisions.push({
+    kind: 'answer',
+    to: member,
+    answer: { members, reportEveryMs, usualUplink: guests.usualUplink },
+  });
   if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
 }
@@ -178,7 +193,8 @@ function isFit(home: Home, guest: Guest): boolean {
     best = Math.max(best, holder.pace);
     uplink = Math.max(uplink, holder.uplinkBytesPerSecond);
   }
-  return 2 * guest.uplinkBytesPerSecond >= uplink && (guest.pace === 0 || 3 * guest.pace >= best);
+  const isSlow = guest.uplinkBytesPerSecond > 0 && UPLINK_LIKE_FACTOR * guest.uplinkBytesPerSecond < uplink;
+  return !isSlow && (guest.pace === 0 || 3 * guest.pace >= best);
 }
 
 function grant(home: Home, guest: Guest, now: number, from?: number): Run | undefined {
@@ -186,7 +202,7 @@ function grant(home: Home, guest: Guest, now: number, from?: number): Run | unde
   if (!home.holders.has(guest) && home.holders.size >= LEASES_MAX) return undefined;
   // Who comes first may soon be one of many.
   const others = guest.pace === 0 ? LEASES_MAX : home.guests.byId.size - 1;
-  const fetcher = { member: guest.member, others };
+  const fetcher = { member: guest.member, others, isTrial: guest.pace === 0 && guest.uplinkBytesPerSecond === 0 };
   const run = takeRun(home.ledger, fetcher, now, from);
   if (!run) return undefined;
   if (guest.leased === 0) {
@@ -261,6 +277,7 @@ function isHopeless({ usualMs }: Home, guest: Guest, now: number): boolean {
 
 function tick(home: Home, now: number): void {
   home.tickAt = now + TICK_MS;
+  noteUsualUplink(home.guests, home.random);
   for (const guest of [...home.holders]) {
     const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= LEASE_QUIET_MS;
     if (isMute || isHopeless(home, guest, now)) {

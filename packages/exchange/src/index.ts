@@ -3,6 +3,7 @@ export { type Home, type HomeParts, newHome, stepHome } from './home.ts';
 export { stepMember } from './member.ts';
 export { helloOf, isComplete, type Member, type MemberParts, newMember, nextDue } from './member-state.ts';
 export { convict, isQuarantined, newStanding, noteMiss, type Standing } from './standing.ts';
+export { newUplink, type Uplink } from './uplink.ts';
 export type {
   Attestation,
   Hello,

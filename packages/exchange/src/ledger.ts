@@ -48,15 +48,22 @@ export function newLedger(count: number): Ledger {
 export interface Fetcher {
   readonly member: MemberId;
   readonly others: number;
+  /** Nothing is known of how fast it is: it fetches one piece first. */
+  readonly isTrial?: boolean;
 }
 
 /** The next pieces to fetch, in order of the blob, marked as leased. Short runs keep the leases of a small blob alike. */
-export function takeRun(ledger: Ledger, { member, others }: Fetcher, now: number, from?: number): Run | undefined {
+export function takeRun(
+  ledger: Ledger,
+  { member, others, isTrial = false }: Fetcher,
+  now: number,
+  from?: number,
+): Run | undefined {
   if (ledger.free === 0) return undefined;
   while (ledger.firstFree < ledger.count && hasPiece(ledger.taken, ledger.firstFree)) ledger.firstFree++;
   const start = from !== undefined && !hasPiece(ledger.taken, from) ? from : ledger.firstFree;
   const fair = others < LEASES_MAX ? Math.ceil(ledger.free / (2 * (others + 1))) : 1;
-  const most = Math.max(1, Math.min(LEASE_PIECES_MAX, Math.max(fair, ledger.count >>> 6)));
+  const most = isTrial ? 1 : Math.max(1, Math.min(LEASE_PIECES_MAX, Math.max(fair, ledger.count >>> 6)));
   let end = start;
   while (end < ledger.count && end - start < most && !hasPiece(ledger.taken, end)) {
     noteLeased(ledger, end, member, now);

@@ -13,6 +13,24 @@ export const IN_FLIGHT_MAX = 8;
 /** Uploads at a time of a member whose uplink is like that of its links. */
 export const SLOTS = 4;
 export const SLOTS_MAX = 16;
+/** An uplink within this factor of what is usual is like any other: what is seen of it is no closer than that. */
+export const UPLINK_LIKE_FACTOR = 2;
+/** Pieces that have to be on their way at a time for their pace to say something of our uplink: all the usual slots. */
+export const UPLINK_SENDING_MIN = 4;
+/** So long they have to be, all together, for it to be reckoned. */
+export const UPLINK_RECKONED_MS = 1000;
+/** What is believed after a reckoning is no less than this part of what was believed before. */
+export const UPLINK_MEMORY = 0.9;
+/** What nothing has borne out for so long is forgotten. */
+export const UPLINK_KEPT_MS = 600_000;
+/** Members whose uplinks a home looks at to know the usual one. */
+export const UPLINKS_SAMPLED = 33;
+/** Uploads and open offers together, in slots. */
+export const OFFERED_SLOTS_MAX = 2;
+/** An offer that is answered within this part of the time that an upload takes leaves no uplink idle. */
+export const ANSWER_PART = 0.25;
+/** No fewer of our offers are thought to be taken. */
+export const TAKEN_SHARE_MIN = 0.25;
 /** Copies of a late piece that are asked for on top of those in flight. */
 export const HEDGES_MAX = 2;
 /** A member that lacks no more than this asks for late pieces elsewhere sooner. */

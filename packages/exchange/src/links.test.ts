@@ -10,7 +10,7 @@ const ALL = Array.from({ length: COUNT }, (_, piece) => piece);
 const welcome = (members: readonly number[]): MemberEvent => ({
   kind: 'answered',
   home: 100,
-  answer: { members, reportEveryMs: 1000 },
+  answer: { members, reportEveryMs: 1000, usualUplink: 0 },
 });
 
 test('a joiner links to some of the members it is named, the first ones first, and never to itself', () => {

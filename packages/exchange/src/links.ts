@@ -9,7 +9,7 @@ import type { Hello, MemberId } from './words.ts';
 /** A link is open. Refused when there are enough, or when the other side is in quarantine. */
 export function addLink(member: Member, other: MemberId, hello: Hello): void {
   member.linking.delete(other);
-  const { held, zone, uplinkBytesPerSecond } = hello;
+  const { held, zone } = hello;
   // Both sides opened one at the same time: it is one link.
   if (member.links.has(other)) return;
   const isBarred = isQuarantined(member.standing, other, member.now);
@@ -20,7 +20,6 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
   const link: Link = {
     member: other,
     isNear: zone === member.zone || zone === undefined || member.zone === undefined,
-    uplinkBytesPerSecond,
     held: emptyBitmap(member.plan.count),
     heldCount: 0,
     inFlight: 0,

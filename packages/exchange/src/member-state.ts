@@ -2,6 +2,7 @@ import type { PiecePlan } from '@drayage/core';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
 import { HOME_ANSWER_MS, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
 import type { Standing } from './standing.ts';
+import type { Uplink } from './uplink.ts';
 import type { Hello, MemberDecision, MemberId } from './words.ts';
 
 /** No member: the author of a piece that nobody vouches for. */
@@ -12,7 +13,6 @@ export interface Link {
   readonly member: MemberId;
   /** In our own zone, or zones are not in use. */
   readonly isNear: boolean;
-  readonly uplinkBytesPerSecond: number;
   readonly held: Bitmap;
   heldCount: number;
   /** Transfers it has in flight, as it last said. */
@@ -35,6 +35,19 @@ export interface Transfer {
   readonly piece: number;
   readonly askedAt: number;
   heardAt: number;
+}
+
+/** A piece on its way from us to a link. */
+interface Upload {
+  readonly piece: number;
+  readonly since: number;
+}
+
+/** How our offers fare, as lately seen; times in ms, 0 when unknown. */
+interface Offering {
+  takenShare: number;
+  answerMs: number;
+  sendMs: number;
 }
 
 /** A member's side of one blob. Changed by its steps alone. */
@@ -84,9 +97,12 @@ export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
   slots: number;
   /** Blobs that share the uplink. */
   blobs: number;
-  readonly uploads: Map<MemberId, number[]>;
+  readonly uploads: Map<MemberId, Upload[]>;
+  /** The uplink of a usual member, as the home says; 0 while it is not known. */
+  usualUplink: number;
   uploading: number;
   offers: number;
+  readonly offering: Offering;
 
   readonly home: HomeContact;
   readonly origin: OriginWork;
@@ -139,9 +155,8 @@ export interface MemberParts {
   /** The members that coordinate this blob, first choice first. */
   readonly homes: readonly MemberId[];
   readonly zone: string | undefined;
-  /** As measured; 0 when it never was. */
-  readonly uplinkBytesPerSecond: number;
   /** Shared by all blobs of the host. */
+  readonly uplink: Uplink;
   readonly standing: Standing;
   readonly random: () => number;
   /** The pieces of a draft that is taken up again; not told to others before the digest is proven. */
@@ -163,7 +178,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     plan,
     homes: parts.homes,
     zone: parts.zone,
-    uplinkBytesPerSecond: parts.uplinkBytesPerSecond,
+    uplink: parts.uplink,
     standing: parts.standing,
     random: parts.random,
     now,
@@ -194,8 +209,10 @@ export function newMember(parts: MemberParts, now: number): Member {
     slots: 0,
     blobs: 1,
     uploads: new Map(),
+    usualUplink: 0,
     uploading: 0,
     offers: 0,
+    offering: { takenShare: 1, answerMs: 0, sendMs: 0 },
     home: {
       index: 0,
       askedAt: undefined,
@@ -243,8 +260,8 @@ export function inFlight(member: Member): number {
 }
 
 /** What a new link is told of us. */
-export function helloOf({ told, zone, uplinkBytesPerSecond }: Member): Hello {
-  return { held: told.slice(), zone, uplinkBytesPerSecond };
+export function helloOf({ told, zone }: Member): Hello {
+  return { held: told.slice(), zone };
 }
 
 /** When the next tick is needed. */

@@ -71,7 +71,7 @@ function stepLink(member: Member, event: Extract<MemberEvent, { link: MemberId }
       answerRequest(member, link, event.piece);
       break;
     case 'sent':
-      endUpload(member, link, event.piece);
+      endUpload(member, link, event.piece, event.isWhole);
       break;
     default:
       stepTransfer(member, link, event);

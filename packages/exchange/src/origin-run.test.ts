@@ -77,10 +77,19 @@ test('a holder that is asked says whether bytes come', () => {
 
 test('a member whom nothing reaches fetches for itself in the end, until others deliver again', () => {
   const member = fakeMember(COUNT);
-  happen(member, 0, { kind: 'tick' }, { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } });
+  happen(
+    member,
+    0,
+    { kind: 'tick' },
+    { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000, usualUplink: 0 } },
+  );
   const decisions: MemberDecision[] = [];
   for (let now = 250; now <= 2 * PATIENCE_MS + 250; now += 250) {
-    const answer: MemberEvent = { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000 } };
+    const answer: MemberEvent = {
+      kind: 'answered',
+      home: 100,
+      answer: { members: [], reportEveryMs: 1000, usualUplink: 0 },
+    };
     decisions.push(...happen(member, now, { kind: 'tick' }, answer));
   }
   expect(fetches(decisions)).toEqual([{ start: 0, end: 1 }]);

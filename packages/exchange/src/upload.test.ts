@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { fakeMember, happen, hashesOf, helloWith, only } from './fake-member.ts';
 import { OFFER_MS, SLOTS } from './limits.ts';
 import type { Member } from './member-state.ts';
+import { newUplink } from './uplink.ts';
 import type { MemberDecision, MemberId } from './words.ts';
 
 const COUNT = 8;
@@ -10,8 +11,13 @@ function seed(changes: Parameters<typeof fakeMember>[1] = {}): Member {
   return fakeMember(COUNT, { sealed: hashesOf(COUNT), ...changes });
 }
 
-function link(member: Member, other: MemberId, uplinkBytesPerSecond = 0): MemberDecision[] {
-  return happen(member, 0, { kind: 'linked', link: other, hello: helloWith(COUNT, [], { uplinkBytesPerSecond }) });
+function link(member: Member, other: MemberId): MemberDecision[] {
+  return happen(member, 0, { kind: 'linked', link: other, hello: helloWith(COUNT, []) });
+}
+
+/** Tells a member what its home says of the uplinks of others. */
+function compare(member: Member, usualUplink: number): void {
+  happen(member, 0, { kind: 'answered', home: 100, answer: { members: [], reportEveryMs: 1000, usualUplink } });
 }
 
 function ask(member: Member, now: number, other: MemberId, piece: number): MemberDecision[] {
@@ -23,22 +29,29 @@ test('a free slot is offered to a link that lacks something', () => {
 });
 
 test('the slot goes to the link with the fewest transfers in flight', () => {
-  const member = seed({ uplinkBytesPerSecond: 1 });
-  for (const other of [1, 2, 3]) link(member, other, 4);
+  const member = seed({ uplink: newUplink(1) });
+  compare(member, 4);
+  for (const other of [1, 2, 3]) link(member, other);
   expect(member.slots).toBe(1);
   happen(member, 1, { kind: 'have', link: 2, pieces: [0], inFlight: 3 });
   happen(member, 1, { kind: 'have', link: 3, pieces: [0], inFlight: 1 });
   ask(member, 1, 1, 4);
-  const decisions = happen(member, 2, { kind: 'sent', link: 1, piece: 4 }, { kind: 'declined', link: 1, inFlight: 4 });
+  const decisions = happen(
+    member,
+    2,
+    { kind: 'sent', link: 1, piece: 4, isWhole: true },
+    { kind: 'declined', link: 1, inFlight: 4 },
+  );
   expect(only(decisions, 'offer')[0]?.to).toBe(1);
   expect(only(decisions, 'offer')[1]?.to).toBe(3);
 });
 
 test('among equals the one that was served least recently goes first', () => {
-  const member = seed({ uplinkBytesPerSecond: 1 });
-  for (const other of [1, 2]) link(member, other, 4);
+  const member = seed({ uplink: newUplink(1) });
+  compare(member, 4);
+  for (const other of [1, 2]) link(member, other);
   ask(member, 5, 1, 0);
-  expect(only(happen(member, 9, { kind: 'sent', link: 1, piece: 0 }), 'offer')[0]?.to).toBe(2);
+  expect(only(happen(member, 9, { kind: 'sent', link: 1, piece: 0, isWhole: true }), 'offer')[0]?.to).toBe(2);
 });
 
 test('one that asks while all slots are taken is told that we are busy', () => {
@@ -77,13 +90,46 @@ test('an offer nobody answers is taken back', () => {
   expect(member.offers).toBe(0);
 });
 
-test('slots follow the uplink as compared with the links', () => {
-  const slow = seed({ uplinkBytesPerSecond: 10 });
-  link(slow, 1, 100);
-  expect(slow.slots).toBe(1);
-  const fast = seed({ uplinkBytesPerSecond: 200 });
-  link(fast, 1, 100);
-  expect(fast.slots).toBe(2 * SLOTS);
+test('an uplink much slower than usual has fewer slots, and any other the usual number', () => {
+  const slotsOf = (own: number, usual: number) => {
+    const member = seed({ uplink: newUplink(own) });
+    compare(member, usual);
+    return member.slots;
+  };
+  expect(slotsOf(10, 100)).toBe(1);
+  expect(slotsOf(40, 100)).toBe(2);
+  expect([slotsOf(60, 100), slotsOf(200, 100), slotsOf(0, 100), slotsOf(10, 0)]).toEqual([SLOTS, SLOTS, SLOTS, SLOTS]);
+});
+
+test('while answers are slow and mostly no, more is offered than there are free slots, and never twice as much', () => {
+  const member = seed();
+  for (let other = 1; other <= 12; other++) link(member, other);
+  expect(member.offers).toBe(SLOTS);
+  ask(member, 0, 1, 0);
+  happen(member, 100, { kind: 'sent', link: 1, piece: 0, isWhole: true });
+  for (let round = 1; round <= 20; round++) {
+    const now = 100 * round;
+    for (const { member: other, offeredAt } of [...member.links.values()]) {
+      if (offeredAt !== undefined) happen(member, now, { kind: 'declined', link: other, inFlight: 0 });
+      happen(member, now, { kind: 'have', link: other, pieces: [], inFlight: 0 });
+    }
+  }
+  expect(member.offers).toBeGreaterThan(SLOTS);
+  expect(member.offers).toBeLessThanOrEqual(2 * SLOTS);
+});
+
+test('while answers come quickly, no more is offered than there are free slots, however often the answer is no', () => {
+  const member = seed();
+  for (let other = 1; other <= 12; other++) link(member, other);
+  ask(member, 0, 1, 0);
+  for (let now = 1; now <= 100; now++) {
+    if (now === 50) happen(member, now, { kind: 'sent', link: 1, piece: 0, isWhole: true });
+    for (const { member: other, offeredAt } of [...member.links.values()]) {
+      if (offeredAt !== undefined) happen(member, now, { kind: 'declined', link: other, inFlight: 0 });
+      happen(member, now, { kind: 'have', link: other, pieces: [], inFlight: 0 });
+    }
+    expect(member.uploading + member.offers).toBeLessThanOrEqual(SLOTS);
+  }
 });
 
 test('a link that has enough is offered more only while most slots are free', () => {

@@ -1,13 +1,25 @@
+import { pieceSpan } from '@drayage/core';
 import { hasMoreThan, hasPiece } from './bitmap.ts';
-import { IN_FLIGHT_MAX, IN_FLIGHT_USUAL, OFFER_MS, SLOTS, SLOTS_MAX } from './limits.ts';
+import {
+  ANSWER_PART,
+  IN_FLIGHT_MAX,
+  IN_FLIGHT_USUAL,
+  OFFER_MS,
+  OFFERED_SLOTS_MAX,
+  SLOTS,
+  SLOTS_MAX,
+  TAKEN_SHARE_MIN,
+  UPLINK_LIKE_FACTOR,
+} from './limits.ts';
 import { decide, type Link, type Member } from './member-state.ts';
+import { beginSending, endSending } from './uplink.ts';
 
 /**
  * Offers free slots to the links that can use them: the one with the fewest transfers in flight first. A link that has
  * enough is left alone, unless most of our slots are free.
  */
 export function offerSlots(member: Member): void {
-  while (member.uploading + member.offers < member.slots) {
+  while (hasRoom(member)) {
     const mayInsist = 2 * (member.uploading + member.offers) < member.slots;
     const usual = nextServed(member, false);
     const link = usual ?? (mayInsist ? nextServed(member, true) : undefined);
@@ -18,6 +30,14 @@ export function offerSlots(member: Member): void {
     member.offers++;
     decide(member, { kind: 'offer', to: link.member, insists });
   }
+}
+
+/** What takes a while to be answered, and is often declined, is not worth a slot: others are offered it as well. */
+function hasRoom({ uploading, offers, slots, offering }: Member): boolean {
+  if (uploading + offers >= OFFERED_SLOTS_MAX * slots) return false;
+  const { takenShare, answerMs, sendMs } = offering;
+  const isQuick = sendMs === 0 || answerMs <= ANSWER_PART * takenShare * sendMs;
+  return uploading + (isQuick ? offers : takenShare * offers) < slots;
 }
 
 /** Ties go to the nearer, then to the one that was served least recently. */
@@ -44,6 +64,7 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
   const to = link.member;
   const hash = member.hashes[piece];
   const wasOffered = link.offeredAt !== undefined;
+  noteOutcome(member, link, 1);
   closeOffer(member, link);
   if (!hasPiece(member.told, piece) || hash === undefined) {
     decide(member, { kind: 'refuse', to, piece, why: 'gone' });
@@ -54,9 +75,10 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
     decide(member, { kind: 'refuse', to, piece, why: 'busy' });
     return;
   }
-  const pieces = member.uploads.get(to) ?? [];
-  pieces.push(piece);
-  member.uploads.set(to, pieces);
+  const uploads = member.uploads.get(to) ?? [];
+  uploads.push({ piece, since: member.now });
+  member.uploads.set(to, uploads);
+  beginSending(member.uplink, member.now);
   member.uploading++;
   link.servedAt = member.now;
   link.declined = 'nothing';
@@ -65,18 +87,26 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
 }
 
 /** An upload ended, one way or the other. */
-export function endUpload(member: Member, link: Link, piece: number): void {
-  const pieces = member.uploads.get(link.member);
-  const at = pieces?.indexOf(piece) ?? -1;
-  if (!pieces || at < 0) return;
-  pieces.splice(at, 1);
+export function endUpload(member: Member, link: Link, piece: number, isWhole: boolean): void {
+  const uploads = member.uploads.get(link.member);
+  const upload = uploads?.find((one) => one.piece === piece);
+  if (!uploads || !upload) return;
+  uploads.splice(uploads.indexOf(upload), 1);
+  endSending(member.uplink, isWhole ? bytesOf(member, piece) : 0, member.now);
+  member.offering.sendMs = lately(member.offering.sendMs, member.now - upload.since);
   member.uploading--;
   link.inFlight = Math.max(0, link.inFlight - 1);
   offerSlots(member);
 }
 
+function bytesOf({ plan }: Member, piece: number): number {
+  const { start, end } = pieceSpan(plan, piece);
+  return end - start;
+}
+
 /** The link has no use for our offer. */
 export function noteDecline(member: Member, link: Link, inFlight: number): void {
+  noteOutcome(member, link, 0);
   closeOffer(member, link);
   noteInFlight(member, link, inFlight);
   link.declined = link.isInsisted ? 'all' : 'offer';
@@ -100,6 +130,16 @@ export function expireOffers(member: Member): void {
   }
 }
 
+function noteOutcome({ offering, now }: Member, { offeredAt }: Link, taken: 0 | 1): void {
+  if (offeredAt === undefined) return;
+  offering.takenShare = Math.max(TAKEN_SHARE_MIN, 0.9 * offering.takenShare + 0.1 * taken);
+  offering.answerMs = lately(offering.answerMs, now - offeredAt);
+}
+
+function lately(before: number, ms: number): number {
+  return before === 0 ? ms : 0.9 * before + 0.1 * ms;
+}
+
 function closeOffer(member: Member, link: Link): void {
   if (link.offeredAt === undefined) return;
   link.offeredAt = undefined;
@@ -109,18 +149,20 @@ function closeOffer(member: Member, link: Link): void {
 /** Forgets what went to a link that is gone. */
 export function endUploads(member: Member, link: Link): void {
   closeOffer(member, link);
-  member.uploading -= member.uploads.get(link.member)?.length ?? 0;
+  const uploads = member.uploads.get(link.member) ?? [];
+  for (const _ of uploads) endSending(member.uplink, 0, member.now);
+  member.uploading -= uploads.length;
   member.uploads.delete(link.member);
 }
 
-/** As many slots as our uplink is worth beside those of our links, so that no one waits long for a slow uplink. */
+/** As many slots as our uplink is worth beside a usual one, so that no one waits long for a slow uplink. */
 export function countSlots(member: Member): void {
-  const own = member.uplinkBytesPerSecond;
-  const others = [...member.links.values()]
-    .map((link) => link.uplinkBytesPerSecond)
-    .filter((uplink) => uplink > 0)
-    .sort((a, b) => a - b);
-  const usual = others[others.length >>> 1];
-  const share = own > 0 && usual !== undefined ? own / usual : 1;
+  const share = compareUplink(member);
   member.slots = Math.max(1, Math.min(SLOTS_MAX, Math.round((SLOTS * share) / member.blobs)));
+}
+
+function compareUplink({ uplink, usualUplink }: Member): number {
+  if (uplink.bytesPerSecond === 0 || usualUplink === 0) return 1;
+  const share = uplink.bytesPerSecond / usualUplink;
+  return share * UPLINK_LIKE_FACTOR > 1 ? 1 : share;
 }

@@ -19,8 +19,6 @@ export interface Attestation {
 export interface Hello {
   readonly held: Bitmap;
   readonly zone: string | undefined;
-  /** As measured; 0 when it never was. */
-  readonly uplinkBytesPerSecond: number;
 }
 
 /** What happens to a member of one blob's swarm. */
@@ -39,8 +37,8 @@ export type MemberEvent =
   /** The link has no use for our offer. */
   | { readonly kind: 'declined'; readonly link: MemberId; readonly inFlight: number }
   | { readonly kind: 'asked'; readonly link: MemberId; readonly piece: number; readonly inFlight: number }
-  /** An upload ended: the piece is out, or the link no longer wants it. */
-  | { readonly kind: 'sent'; readonly link: MemberId; readonly piece: number }
+  /** An upload ended: the whole piece is out, or the link no longer wants it, or takes nothing. */
+  | { readonly kind: 'sent'; readonly link: MemberId; readonly piece: number; readonly isWhole: boolean }
   /** Bytes of a piece came, not yet all. */
   | { readonly kind: 'heard'; readonly link: MemberId; readonly piece: number }
   | {
@@ -121,6 +119,7 @@ export interface MemberReport {
   readonly isFollowing: boolean;
   readonly isComplete: boolean;
   readonly zone: string | undefined;
+  /** 0 while it is not known. */
   readonly uplinkBytesPerSecond: number;
 }
 
@@ -128,6 +127,8 @@ export interface MemberReport {
 export interface HomeAnswer {
   readonly members: readonly MemberId[];
   readonly reportEveryMs: number;
+  /** The uplink of a usual member of this blob's swarm; 0 while it is not known. */
+  readonly usualUplink: number;
 }
 
 /** What happens to the home of one blob. */

@@ -56,7 +56,7 @@ export function carrier(inside: Inside): Carrier {
   const neighbours = keepNeighbours({
     ...{ digest, mesh, roll, step, signal },
     self: roll.memberOf(roll.self) ?? '',
-    terms: () => ({ zone: shared.zone, uplinkBytesPerSecond: shared.uplinkBytesPerSecond }),
+    terms: () => ({ zone: shared.zone }),
     listener: () => inside.listener(),
     greet({ link, own }) {
       const pieces = listPieces(inside.member().told);

@@ -86,10 +86,10 @@ export function openDesk(parts: DeskParts): Desk {
     answerers: {
       async report(member, body) {
         const { contact, report: said, ...about } = decodeReport(member, body);
-        const { members, reportEveryMs } = await report(roll.note(contact), about, said);
+        const { members, ...answer } = await report(roll.note(contact), about, said);
         const names = members.map((id) => roll.memberOf(id)).filter((name) => name !== undefined);
         const contacts = names.map((name) => roll.contactOf(name)).filter(Boolean);
-        return { members: contacts, reportEveryMs, nearer: parts.nearerTo(about.digest, member) };
+        return { ...answer, members: contacts, nearer: parts.nearerTo(about.digest, member) };
       },
       landed(member, body) {
         const about = decodeAbout(body);

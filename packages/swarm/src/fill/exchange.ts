@@ -1,5 +1,5 @@
 import type { BlobStore, Digest, Report } from '@drayage/core';
-import { newStanding } from '@drayage/exchange';
+import { newStanding, newUplink } from '@drayage/exchange';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Contact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
@@ -69,8 +69,7 @@ export function openExchange(given: ExchangeParts): Exchange {
     attestations: attestations(given.identity),
     standing: newStanding(),
     zone: given.zone,
-    // Without a limit it is not known: what went out says what was asked for, not what could have.
-    uplinkBytesPerSecond: given.uploadRate ?? 0,
+    uplink: newUplink(given.uploadRate),
     random: Math.random,
     givers: new Set(),
     askForHashes: (digest, plan, signal) =>

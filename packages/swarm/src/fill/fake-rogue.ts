@@ -79,7 +79,7 @@ export function claimAll(rogue: Rogue, size: number): void {
   const pieces = Array.from({ length: planPieces(size).count }, (_, piece) => piece);
   rogue.onOpen = (link, _channel, digest, { isAnswer }) => {
     if (isAnswer) return;
-    const own = link.open(digest, { zone: undefined, uplinkBytesPerSecond: 0, isAnswer: true });
+    const own = link.open(digest, { zone: undefined, isAnswer: true });
     if (own === undefined) return;
     link.have(own, pieces, 0);
     link.offer(own, true);

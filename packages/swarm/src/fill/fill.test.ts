@@ -204,7 +204,7 @@ test('a blob that was evicted is filled anew while others still hang on to the o
   const link = await rogue.dial(home);
   const closed = Promise.withResolvers<void>();
   rogue.onClose = () => closed.resolve();
-  link.open(digest, { zone: undefined, uplinkBytesPerSecond: 0 });
+  link.open(digest, { zone: undefined });
   await vi.waitFor(() => expect(rogue.opened).toBe(1));
   const old = home.exchange.parts.of(digest);
   await home.store.remove(digest);

@@ -51,7 +51,7 @@ function setScene(answer: (kind: string) => unknown = () => ({})): Scene {
       ({
         landed: () => {},
         returned: () => {},
-        report: async () => ({ members: [], reportEveryMs: 1 }),
+        report: async () => ({ members: [], reportEveryMs: 1, usualUplink: 5 }),
       }) as unknown as Desk,
     partOf: ({ size }) => (size === ABOUT.size ? part : undefined),
   });
@@ -63,6 +63,7 @@ test('a report to ourselves goes nowhere', async () => {
   expect(await line.report(roll.self, { ...ABOUT, report: REPORT })).toEqual({
     members: [],
     reportEveryMs: 1,
+    usualUplink: 5,
     nearer: [],
   });
   expect(asked).toEqual([]);
@@ -83,14 +84,16 @@ test('whatever a home answers is understood in some way, and bounded', async () 
     fc.record({
       members: fc.oneof(fc.array(fc.oneof(fc.constant(contact), fc.jsonValue()), { maxLength: 100 }), fc.jsonValue()),
       reportEveryMs: fc.oneof(fc.double(), fc.jsonValue()),
+      usualUplink: fc.oneof(fc.double(), fc.jsonValue()),
     }),
   );
   await fc.assert(
     fc.asyncProperty(answers, async (answer) => {
       const { line, home } = setScene(() => answer);
-      const { members, reportEveryMs } = await line.report(home, { ...ABOUT, report: REPORT });
+      const { members, reportEveryMs, usualUplink } = await line.report(home, { ...ABOUT, report: REPORT });
       expect(members.length).toBeLessThanOrEqual(32);
       expect(reportEveryMs >= 0 && reportEveryMs <= 60_000).toBe(true);
+      expect(usualUplink >= 0 && usualUplink <= 1e12).toBe(true);
     }),
   );
 });

@@ -3,7 +3,7 @@ import type { HomeAnswer, MemberId, MemberReport } from '@drayage/exchange';
 import { type Contact, isMember, parseContact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
 import type { Desk, HomeWord } from './desk.ts';
-import { type About, decodeAbout, decodeRun, encodeReport } from './home-messages.ts';
+import { type About, decodeAbout, decodeRun, decodeUplink, encodeReport } from './home-messages.ts';
 import type { Part } from './part-types.ts';
 import type { Roll } from './roll.ts';
 
@@ -140,12 +140,13 @@ function asker({
 
 /** Hints all of it: who is named proves itself on its link. */
 function decodeAnswer(answer: unknown, roll: Roll): HomeWithNearer {
-  const { members, reportEveryMs, nearer } = (answer ?? {}) as Partial<Record<string, unknown>>;
+  const { members, reportEveryMs, usualUplink, nearer } = (answer ?? {}) as Partial<Record<string, unknown>>;
   const contacts = (Array.isArray(members) ? members.slice(0, MEMBERS_MAX) : []).map(parseContact);
   const everyMs = typeof reportEveryMs === 'number' && reportEveryMs >= 0 ? reportEveryMs : REPORT_MS_MAX;
   return {
     members: contacts.filter((contact) => contact !== undefined).map((contact) => roll.hear(contact)),
     reportEveryMs: Math.min(everyMs, REPORT_MS_MAX),
+    usualUplink: decodeUplink(usualUplink),
     nearer: (Array.isArray(nearer) ? nearer.slice(0, NEARER_MAX) : []).filter(isMember),
   };
 }

@@ -2,6 +2,8 @@ import { BLOB_BYTES_MAX, type Digest, Failure, type PiecePlan, parseDigest, plan
 import { type Bitmap, emptyBitmap, type MemberReport, type Run } from '@drayage/exchange';
 import { type Contact, parseContact } from '../contact.ts';
 
+const UPLINK_BYTES_PER_SECOND_MAX = 1e12;
+
 /** A blob, as members and its home name it. The size belongs to it: it says how the blob is cut. */
 export interface About {
   readonly digest: Digest;
@@ -38,7 +40,6 @@ export function decodeReport(member: string, body: unknown): About & { contact: 
   if (contact?.member !== member) throw new Failure('denied', 'a member can only speak for itself');
   const plan = planPieces(about.size);
   const optional = (value: unknown) => (value === undefined ? undefined : decodeBitmap(value, plan));
-  const uplink = message.uplinkBytesPerSecond;
   const report: MemberReport = {
     held: decodeBitmap(message.held, plan),
     lacking: optional(message.lacking),
@@ -47,9 +48,14 @@ export function decodeReport(member: string, body: unknown): About & { contact: 
     isFollowing: message.isFollowing === true,
     isComplete: message.isComplete === true,
     zone: contact.zone,
-    uplinkBytesPerSecond: typeof uplink === 'number' && uplink >= 0 && uplink <= 1e12 ? uplink : 0,
+    uplinkBytesPerSecond: decodeUplink(message.uplinkBytesPerSecond),
   };
   return { ...about, contact, report };
+}
+
+/** Not known, when it is no number that an uplink can have. */
+export function decodeUplink(value: unknown): number {
+  return typeof value === 'number' && value >= 0 && value <= UPLINK_BYTES_PER_SECOND_MAX ? value : 0;
 }
 
 export function decodeAbout(body: unknown): About {

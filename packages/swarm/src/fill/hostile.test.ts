@@ -10,7 +10,7 @@ import { attest, claimAll, flipped, outgoing, pieceOf, type Rogue, startRogue } 
 
 const SIZE = 1_500_000;
 const COUNT = planPieces(SIZE).count;
-const NO_TERMS = { zone: undefined, uplinkBytesPerSecond: 0 };
+const NO_TERMS = { zone: undefined };
 
 interface Scene extends AsyncDisposable {
   readonly swarm: FakeSwarm;

@@ -37,7 +37,7 @@ export function listenerOf({ plan, step }: Inside, { neighbours, downloads }: Ca
     },
     cancelled(link, channel, piece) {
       const neighbour = neighbours.byTheirs(link, channel);
-      if (neighbour) step({ kind: 'sent', link: neighbour.id, piece });
+      if (neighbour) step({ kind: 'sent', link: neighbour.id, piece, isWhole: false });
     },
     arrived(link, part) {
       const neighbour = neighbours.byOwn(link, part.channel);

@@ -11,7 +11,7 @@ import { linkOptionsOf, newIdentity } from './fake-hosts.ts';
 import { type Listener, type Mesh, type MeshParts, openMesh } from './mesh.ts';
 
 const DIGEST = sha256(Buffer.from('a blob'));
-const TERMS: OpenTerms = { zone: undefined, uplinkBytesPerSecond: 0 };
+const TERMS: OpenTerms = { zone: undefined };
 
 interface Side extends AsyncDisposable {
   readonly mesh: Mesh;

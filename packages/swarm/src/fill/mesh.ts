@@ -183,7 +183,7 @@ function channelHandlers(
       return;
     }
     // A refusal: opened, so that the other side knows what about, and closed at once.
-    const refusal = link.open(digest, { zone: undefined, uplinkBytesPerSecond: 0, isAnswer: true });
+    const refusal = link.open(digest, { zone: undefined, isAnswer: true });
     if (refusal !== undefined) link.close(refusal);
   }
 

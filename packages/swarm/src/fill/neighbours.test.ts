@@ -7,7 +7,7 @@ import { keepNeighbours, type Neighbours } from './neighbours.ts';
 import { openRoll, type Roll } from './roll.ts';
 
 const DIGEST = sha256(Buffer.from('a blob'));
-const TERMS: OpenTerms = { zone: undefined, uplinkBytesPerSecond: 0 };
+const TERMS: OpenTerms = { zone: undefined };
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

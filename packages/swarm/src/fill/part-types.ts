@@ -1,5 +1,5 @@
 import type { BlobStore, Digest, Draft, PiecePlan, Remote, Report } from '@drayage/core';
-import type { Member, MemberEvent, MemberId, Run, Standing } from '@drayage/exchange';
+import type { Member, MemberEvent, MemberId, Run, Standing, Uplink } from '@drayage/exchange';
 import type { Attestations } from './attestation.ts';
 import type { Buffers } from './buffers.ts';
 import type { HomeLine } from './home-line.ts';
@@ -17,8 +17,7 @@ export interface Shared {
   readonly standing: Standing;
   readonly line: HomeLine;
   readonly zone: string | undefined;
-  /** 0 when it is not known. */
-  readonly uplinkBytesPerSecond: number;
+  readonly uplink: Uplink;
   readonly random: () => number;
   /** Monotonic, in ms. */
   readonly now: () => number;

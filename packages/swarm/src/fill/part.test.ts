@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { planPieces, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import { newStanding } from '@drayage/exchange';
+import { newStanding, newUplink } from '@drayage/exchange';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Link } from '../link/types.ts';
 import { attestations } from './attestation.ts';
@@ -34,7 +34,7 @@ async function setScene(): Promise<{ readonly part: Part; readonly link: Link; r
   const ends: number[] = [];
   const shared: Shared = {
     ...{ store, roll: openRoll({ member: 'self', links: [], zone: undefined }), buffers: pieceBuffers() },
-    ...{ attestations: words, standing: newStanding(), zone: undefined, uplinkBytesPerSecond: 0, random: () => 0.5 },
+    ...{ attestations: words, standing: newStanding(), zone: undefined, uplink: newUplink(), random: () => 0.5 },
     mesh: { open: () => 0, close: () => {}, forget: () => {} } as unknown as Mesh,
     line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine,
     now: () => performance.now(),
@@ -68,7 +68,7 @@ test('a sealed blob that nobody asks for is left alone in time', async () => {
 
 test('who opens a blob and never asks for any of it does not keep it for ever', async () => {
   const { part, link, ends } = await setScene();
-  part.opened(link, 1, { zone: undefined, uplinkBytesPerSecond: 0 });
+  part.opened(link, 1, { zone: undefined });
   await vi.advanceTimersByTimeAsync(200_000);
   expect(ends).toEqual([]);
   await vi.advanceTimersByTimeAsync(110_000);

@@ -177,9 +177,9 @@ function openClock(now: () => number, call: () => void): { ring(at: number): voi
 }
 
 function begin({ shared, plan, homes, filling, sealed }: PartParts): Member {
-  const { roll, zone, uplinkBytesPerSecond, standing, random, now } = shared;
+  const { roll, zone, uplink, standing, random, now } = shared;
   const held = emptyBitmap(plan.count);
   for (let piece = 0; piece < plan.count; piece++) if (filling?.draft.has(piece)) addPiece(held, piece);
-  const parts = { self: roll.self, plan, homes: homes(), zone, uplinkBytesPerSecond, standing, random };
+  const parts = { self: roll.self, plan, homes: homes(), zone, uplink, standing, random };
   return newMember({ ...parts, held, ...(sealed && { sealed }) }, now());
 }

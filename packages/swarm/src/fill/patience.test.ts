@@ -1,5 +1,5 @@
 import { Failure, planPieces, type Remote, sha256 } from '@drayage/core';
-import { emptyBitmap, type Member, newMember, newStanding, stepMember } from '@drayage/exchange';
+import { emptyBitmap, type Member, newMember, newStanding, newUplink, stepMember } from '@drayage/exchange';
 import { expect, test } from 'vitest';
 import type { Inside } from './part-types.ts';
 import { type Patience, watchPatience } from './patience.ts';
@@ -17,7 +17,7 @@ interface Scene {
 function setScene(): Scene {
   let now = 0;
   const ends: unknown[] = [];
-  const parts = { self: 0, plan: PLAN, homes: [], zone: undefined, uplinkBytesPerSecond: 0, random: () => 0.5 };
+  const parts = { self: 0, plan: PLAN, homes: [], zone: undefined, uplink: newUplink(), random: () => 0.5 };
   const member = newMember({ ...parts, standing: newStanding() }, -1);
   const inside = {
     shared: { now: () => now },
@@ -37,7 +37,7 @@ function setScene(): Scene {
 
 function link(member: Member, pieces: number): void {
   const held = emptyBitmap(PLAN.count).fill((1 << pieces) - 1);
-  stepMember(member, 0, { kind: 'linked', link: 7, hello: { held, zone: undefined, uplinkBytesPerSecond: 0 } });
+  stepMember(member, 0, { kind: 'linked', link: 7, hello: { held, zone: undefined } });
 }
 
 test('one failure is not yet a failing origin', () => {

@@ -73,7 +73,7 @@ test('an upload that the link has taken frees its slot', async () => {
   expect(into.equals(BLOB.subarray(5, 1005))).toBe(true);
   scene.sent[0]?.end();
   await settled();
-  expect(scene.events).toEqual([{ kind: 'sent', link: 7, piece: 0 }]);
+  expect(scene.events).toEqual([{ kind: 'sent', link: 7, piece: 0, isWhole: true }]);
 });
 
 test('one who takes nothing for a second gives the slot up, once', async () => {
@@ -85,7 +85,7 @@ test('one who takes nothing for a second gives the slot up, once', async () => {
   scene.pass(1000);
   scene.sent[0]?.end();
   await settled();
-  expect(scene.events).toEqual([{ kind: 'sent', link: 7, piece: 0 }]);
+  expect(scene.events).toEqual([{ kind: 'sent', link: 7, piece: 0, isWhole: false }]);
 });
 
 test('the word of whoever stands for a piece goes with it, unless it is for other bytes', async () => {

@@ -52,6 +52,8 @@ interface Upload {
   hasSlot: boolean;
   /** What it is of proved wrong: half of the old and half of the new would make a liar of us. */
   isOff: boolean;
+  /** The connection has all of it. */
+  isWhole: boolean;
 }
 
 export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uploads {
@@ -74,11 +76,11 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
     const { link, theirs, id } = neighbour;
     const { piece } = decision;
     const { start, end } = pieceSpan(plan, piece);
-    const upload: Upload = { neighbour, piece, readAt: now(), hasSlot: true, isOff: false };
+    const upload: Upload = { neighbour, piece, readAt: now(), hasSlot: true, isOff: false, isWhole: false };
     running.add(upload);
     try {
       if (theirs === undefined) return;
-      await link.send({
+      upload.isWhole = await link.send({
         channel: theirs,
         piece,
         length: end - start,
@@ -95,7 +97,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
       });
     } finally {
       running.delete(upload);
-      if (upload.hasSlot) step({ kind: 'sent', link: id, piece });
+      if (upload.hasSlot) step({ kind: 'sent', link: id, piece, isWhole: upload.isWhole });
     }
   }
 
@@ -122,7 +124,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
       for (const upload of running) {
         if (!upload.hasSlot || now() - upload.readAt < STALL_MS) continue;
         upload.hasSlot = false;
-        step({ kind: 'sent', link: upload.neighbour.id, piece: upload.piece });
+        step({ kind: 'sent', link: upload.neighbour.id, piece: upload.piece, isWhole: false });
       }
     },
     async [Symbol.asyncDispose]() {

@@ -28,7 +28,7 @@ test('much at once is borne once, and again after a pause, but a pause saves up 
 test('an honest member may say at once what it has of five hundred blobs, some of them huge', () => {
   const spend = openAllowance(LINK_LIMITS, () => 0);
   const digest = sha256(Buffer.from('a blob'));
-  const terms = encodeOpen(digest, { zone: 'z'.repeat(64), uplinkBytesPerSecond: 1 });
+  const terms = encodeOpen(digest, { zone: 'z'.repeat(64) });
   for (let channel = 0; channel < 500; channel++) {
     const pieces = Array.from({ length: channel % 10 === 0 ? 25_600 : 512 }, (_, piece) => piece);
     for (const frame of [encodeFrame({ type: FRAME.open, channel }, terms), ...encodeHave(channel, pieces, 0)])

@@ -87,8 +87,7 @@ export async function linked(one: FakeMember, other: FakeMember): Promise<[here:
 function handlersOf(link: Link, told: Told & { tell(line: string): void }): LinkHandlers {
   told.links.push(link);
   return {
-    opened: (channel, digest, { zone, uplinkBytesPerSecond }) =>
-      told.tell(`opened ${channel} ${digest} ${zone} ${uplinkBytesPerSecond}`),
+    opened: (channel, digest, { zone }) => told.tell(`opened ${channel} ${digest} ${zone}`),
     closed: (channel) => told.tell(`closed ${channel}`),
     has: (channel, pieces, inFlight) => told.tell(`has ${channel} with ${inFlight}: ${[...pieces].join(' ')}`),
     lost: (channel, pieces) => told.tell(`lost ${channel}: ${[...pieces].join(' ')}`),

@@ -3,7 +3,7 @@ import { sha256 } from '@drayage/core';
 import type { FakeMember } from './fake-member.ts';
 import { ATTESTATION_BYTES, type Link, type OpenTerms, type Outgoing, type Wanted } from './types.ts';
 
-export const NO_TERMS: OpenTerms = { zone: undefined, uplinkBytesPerSecond: 0 };
+export const NO_TERMS: OpenTerms = { zone: undefined };
 
 /** A channel for some blob. */
 export function openChannel(link: Link): number {

@@ -28,7 +28,6 @@ const digests = fc
 const terms = fc
   .record({
     zone: fc.option(fc.stringMatching(/^[a-zA-Z0-9._-]{1,64}$/), { nil: undefined }),
-    uplinkBytesPerSecond: fc.nat(0xffffffff).map((kib) => kib * 1024),
     size: fc.nat(2 ** 40),
   })
   .map(({ size, ...told }) => (size > 0 ? { ...told, size } : told));
@@ -184,17 +183,7 @@ test('heads, digests and terms come back as they were', () => {
   );
 });
 
-test('an uplink is told in whole KiB, never as if it were not measured, and as the most there is when it is more', () => {
-  const told = (uplinkBytesPerSecond: number) =>
-    decodeOpen(encodeOpen(sha256(Buffer.alloc(3)), { zone: undefined, uplinkBytesPerSecond })).terms
-      .uplinkBytesPerSecond;
-  expect([0, 1, 1024, 1025, 125e6, Number.POSITIVE_INFINITY].map(told)).toEqual([
-    ...[0, 1024, 1024, 2048, 125_000_704, 0xffffffff * 1024],
-  ]);
-});
-
 test('a zone that cannot be one is not told', () => {
   const zones = ['a b', 'é', 'z'.repeat(65)];
-  for (const zone of zones)
-    expect(() => encodeOpen(sha256(Buffer.alloc(3)), { zone, uplinkBytesPerSecond: 0 })).toThrow('no name of a zone');
+  for (const zone of zones) expect(() => encodeOpen(sha256(Buffer.alloc(3)), { zone })).toThrow('no name of a zone');
 });

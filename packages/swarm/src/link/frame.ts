@@ -12,9 +12,7 @@ export const HAVE_BYTES_MAX: number = 16 * 1024;
 /** Transfers in flight as far as they are told. */
 export const IN_FLIGHT_SAID_MAX = 255;
 const ZONE_BYTES_MAX = 64;
-export const UPLINK_BYTES = 4;
 export const SIZE_BYTES = 6;
-const TERMS_BYTES: number = UPLINK_BYTES + SIZE_BYTES;
 const PIECE_BYTES_MAX = 4 * 1024 * 1024;
 
 export const FRAME = {
@@ -62,7 +60,7 @@ const OF_PIECE: Rule = { ...ON_CHANNEL, piece: PIECES_MAX - 1 };
 
 /** HELLO is missing: it is read before there are frames, and never again. */
 const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
-  [FRAME.open, { ...ON_CHANNEL, extra: 1, lengths: [33 + TERMS_BYTES, 65 + TERMS_BYTES + ZONE_BYTES_MAX] }],
+  [FRAME.open, { ...ON_CHANNEL, extra: 1, lengths: [33 + SIZE_BYTES, 65 + SIZE_BYTES + ZONE_BYTES_MAX] }],
   [FRAME.close, ON_CHANNEL],
   [FRAME.have, { ...OF_PIECE, extra: 1, offset: IN_FLIGHT_SAID_MAX, lengths: [0, HAVE_BYTES_MAX] }],
   [FRAME.lost, { ...OF_PIECE, extra: 1, lengths: [1, HAVE_BYTES_MAX] }],

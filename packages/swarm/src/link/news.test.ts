@@ -4,12 +4,12 @@ import { type FakeMember, fakeMember, linked } from './fake-member.ts';
 import { NO_TERMS, openChannel } from './fake-pieces.ts';
 import { CHANNELS_MAX, PIECES_MAX } from './frame.ts';
 
-test('whoever opens a channel says where it is and how fast, and then what it offers and has no use for', async () => {
+test('whoever opens a channel says where it is, and then what it offers and has no use for', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();
   const [here, there] = await linked(one, other);
   const digest = sha256(Buffer.from('a blob'));
-  const channel = here.open(digest, { zone: 'rack-7.eu_1', uplinkBytesPerSecond: 128_000_000 }) ?? Number.NaN;
+  const channel = here.open(digest, { zone: 'rack-7.eu_1' }) ?? Number.NaN;
   here.offer(channel, false);
   here.offer(channel, true);
   here.have(channel, [], 5);
@@ -19,12 +19,12 @@ test('whoever opens a channel says where it is and how fast, and then what it of
   here.decline(channel, 1000);
   await other.told.line('declined 0 255');
   expect(other.told.lines).toEqual([
-    `opened 0 ${digest} rack-7.eu_1 128000000`,
+    `opened 0 ${digest} rack-7.eu_1`,
     ...['offered 0 politely', 'offered 0 insisting', 'has 0 with 5: ', 'has 0 with 6: 1 3', 'lost 0: 1'],
     ...['declined 0 8', 'declined 0 255'],
   ]);
   there.open(digest, NO_TERMS);
-  expect(await one.told.line('opened')).toBe(`opened 0 ${digest} undefined 0`);
+  expect(await one.told.line('opened')).toBe(`opened 0 ${digest} undefined`);
 });
 
 test('nothing is said on a channel that this side has not open', async () => {

@@ -9,7 +9,6 @@ import {
   malformed,
   PIECES_MAX,
   SIZE_BYTES,
-  UPLINK_BYTES,
 } from './frame.ts';
 import type { OpenTerms } from './types.ts';
 
@@ -18,40 +17,28 @@ const ALGORITHMS = [
   { mark: 1, name: 'sha256', bytes: 32 },
   { mark: 2, name: 'sha512', bytes: 64 },
 ] as const;
-const KIB = 1024;
 
-/** The payload of an OPEN: the digest, the uplink in KiB/s, the size (zero: not told), and the zone for the rest. */
-export function encodeOpen(digest: Digest, { zone = '', uplinkBytesPerSecond, size = 0 }: OpenTerms): Buffer {
+/** The payload of an OPEN: the digest, the size (zero: not told), and the zone for the rest. */
+export function encodeOpen(digest: Digest, { zone = '', size = 0 }: OpenTerms): Buffer {
   if (zone !== '' && !isZone(zone)) throw new Error(`${zone} is no name of a zone`);
   const { mark, name } = ALGORITHMS[digest.startsWith('sha256:') ? 0 : 1];
-  const figures = Buffer.alloc(UPLINK_BYTES + SIZE_BYTES);
-  // Upwards, because zero says that it was never measured.
-  figures.writeUInt32BE(Math.min(Math.ceil(uplinkBytesPerSecond / KIB), 0xffffffff));
-  figures.writeUIntBE(size, UPLINK_BYTES, SIZE_BYTES);
-  return Buffer.concat([
-    Buffer.of(mark),
-    Buffer.from(digest.slice(name.length + 1), 'hex'),
-    figures,
-    Buffer.from(zone),
-  ]);
+  const told = Buffer.alloc(SIZE_BYTES);
+  told.writeUIntBE(size, 0, SIZE_BYTES);
+  return Buffer.concat([Buffer.of(mark), Buffer.from(digest.slice(name.length + 1), 'hex'), told, Buffer.from(zone)]);
 }
 
 /** Throws `malformed` when the payload of an OPEN names no blob, or a zone that cannot be one. */
 export function decodeOpen(payload: Buffer): { digest: Digest; terms: OpenTerms } {
   const algorithm = ALGORITHMS.find(({ mark }) => payload[0] === mark);
   const digestEnd = 1 + (algorithm?.bytes ?? 0);
-  const sizeEnd = digestEnd + UPLINK_BYTES + SIZE_BYTES;
+  const sizeEnd = digestEnd + SIZE_BYTES;
   if (algorithm === undefined || payload.length < sizeEnd) throw malformed('a digest of no known algorithm');
-  const size = payload.readUIntBE(digestEnd + UPLINK_BYTES, SIZE_BYTES);
+  const size = payload.readUIntBE(digestEnd, SIZE_BYTES);
   const zone = payload.toString('utf8', sizeEnd);
   if (zone !== '' && !isZone(zone)) throw malformed('a zone that cannot be one');
   return {
     digest: `${algorithm.name}:${payload.toString('hex', 1, digestEnd)}`,
-    terms: {
-      zone: zone || undefined,
-      uplinkBytesPerSecond: payload.readUInt32BE(digestEnd) * KIB,
-      ...(size > 0 && { size }),
-    },
+    terms: { zone: zone || undefined, ...(size > 0 && { size }) },
   };
 }
 

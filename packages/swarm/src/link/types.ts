@@ -70,8 +70,6 @@ export interface LinkHandlers {
 /** What a member says of itself when it opens a channel. */
 export interface OpenTerms {
   readonly zone: string | undefined;
-  /** As measured, to the next KiB; 0 when it never was. */
-  readonly uplinkBytesPerSecond: number;
   /** Of the blob, as this side was told; two sides that cut it differently have nothing to exchange. */
   readonly size?: number;
   /** It answers a channel that the other side opened, which may be closed by now. */
