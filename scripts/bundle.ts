@@ -41,6 +41,7 @@ async function writeScript(file: string): Promise<readonly string[]> {
       throw new Error(`the bundle would not be whole: ${message}`);
     },
   });
+  // Left legible, so that stack traces are.
   const { output } = await build.write({ file, format: 'esm', codeSplitting: false, banner: FIRST_LINE });
   const [script, ...others] = output;
   const outside = script.imports.filter((name) => !isBuiltin(name));
