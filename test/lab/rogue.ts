@@ -26,12 +26,7 @@ export const ROGUE_PATCHES: readonly Patch[] = [
   {
     file: `${FILL}/carrier.ts`,
     find: 'import { keepNeighbours,',
-    put: "import { isShunned, misclaim } from './misbehave.ts';\nimport { keepNeighbours,",
-  },
-  {
-    file: `${FILL}/carrier.ts`,
-    find: 'if (!filling || !keeping) return;',
-    put: 'if (!filling || !keeping || isShunned(inside.member())) return;',
+    put: "import { misclaim } from './misbehave.ts';\nimport { keepNeighbours,",
   },
 ];
 
@@ -80,14 +75,6 @@ async function misread(link, { length, read }, into, offset) {
   const count = await read(into, offset);
   if ((vice === 'flip' || vice === 'forge') && offset === 0) spoil(into);
   return count;
-}
-
-const linked = new WeakSet();
-
-/** Left alone it would take all from the origin, as any host can: what that costs the others is not what is asked here. */
-export function isShunned(member) {
-  if (member.links.size > 0) linked.add(member);
-  return member.links.size === 0 && linked.has(member);
 }
 
 export function misclaim(count) {
