@@ -81,7 +81,7 @@ export const ORIGIN_RETRY_MS = 500;
 export const ORIGIN_RETRY_MS_MAX = 4000;
 
 /** Members that may fetch one blob from the origin at a time: beyond that, a slow origin gives each its first piece late. */
-export const LEASES_MAX = 5;
+export const LEASES_MAX = 6;
 /** Pieces of one lease. */
 export const LEASE_PIECES_MAX = 8;
 /** A lease with no more than this left is extended, so that the connection never idles. */
@@ -97,7 +97,7 @@ export const UNSEEN_PIECES_MAX = 8;
 /** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
 /** A home that takes over waits this long for those who hold leases. */
-export const SUCCESSION_MS = 1250;
+export const SUCCESSION_MS = 1000;
 /** Members named to one who joins. */
 export const MEMBERS_NAMED_MAX = 16;
 /** Of these, members of other zones, so that no zone is an island. */
