@@ -50,14 +50,18 @@ export function checkEnd(world: World): void {
   if (extra > extraPiecesMax(world)) violate(world, `the origin sent ${extra.toFixed(1)} pieces too many`);
 }
 
-/** I4: nothing twice, but for what is lost with those who die, and what an outage cuts short. Lies may cost any amount. */
+/**
+ * I4: nothing twice, but for what is lost with those who die, what an outage cuts short, and the first piece of a slow host:
+ * nobody knows it for slow before, and others need not wait for it. Lies may cost any amount.
+ */
 function extraPiecesMax({ hosts, scenario }: World): number {
   const { liars, forgers, mute, outageTo } = scenario;
   const [host] = hosts;
   const hasHome = host?.member.homes.some((home) => hosts[home]?.isAlive) ?? false;
   if (liars + forgers + mute > 0 || !hasHome) return Number.POSITIVE_INFINITY;
   const deaths = hosts.filter(({ isAlive }) => !isAlive).length;
-  return deaths * LOST_WITH_ONE_MAX + (outageTo > 0 ? LEASES_MAX : 0);
+  const slow = hosts.filter(({ isSlow }) => isSlow).length;
+  return deaths * LOST_WITH_ONE_MAX + (outageTo > 0 ? LEASES_MAX : 0) + slow;
 }
 
 /** Nobody who is alive and honest can give it to the host, or tell it who can, or what is true. */
