@@ -127,4 +127,12 @@ export const COMMANDS: readonly Command[] = [
     summary: 'check the way from the runtime through the agent to the origins, and say what to do',
     run: async (call) => (await import('./commands/doctor.ts')).doctor(call),
   },
+  {
+    name: 'completion',
+    summary: 'print what makes a shell complete these commands',
+    positionals: ['bash|zsh|fish'],
+    flags: [HELP_FLAG],
+    readsOptions: false,
+    run: async (call) => (await import('./commands/completion.ts')).completion(call, COMMANDS),
+  },
 ];
