@@ -20,7 +20,7 @@ import { spellings } from './prove/spellings.ts';
 import { swarmJitter, swarmWave } from './prove/swarm-arrivals.ts';
 import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
-import { swarmHerd, swarmHerd32, swarmHerdFast, swarmHerdSlow } from './prove/swarm-herd.ts';
+import { swarmHerd, swarmHerd32, swarmHerdFast, swarmHerdFew } from './prove/swarm-herd.ts';
 import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
 import { swarmPair } from './prove/swarm-pair.ts';
 import { swarmPartition } from './prove/swarm-partition.ts';
@@ -51,7 +51,7 @@ const USUAL: readonly Proof[] = [
 const BY_NAME: readonly Proof[] = [
   swarmHerd32,
   swarmHerdFast,
-  swarmHerdSlow,
+  swarmHerdFew,
   swarmOriginStopped,
   swarmPair,
   swarmDeaths,
