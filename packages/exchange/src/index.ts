@@ -4,6 +4,7 @@ export { stepMember } from './member.ts';
 export { helloOf, isComplete, type Member, type MemberParts, newMember, nextDue } from './member-state.ts';
 export { convict, isQuarantined, newStanding, noteMiss, type Standing } from './standing.ts';
 export { newUplink, type Uplink } from './uplink.ts';
+export { leaveUplink } from './upload.ts';
 export type {
   Attestation,
   Hello,

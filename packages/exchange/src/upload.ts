@@ -155,6 +155,12 @@ export function endUploads(member: Member, link: Link): void {
   member.uploads.delete(link.member);
 }
 
+/** The member does no more: the uplink that it shares with others has nothing of its on the way. */
+export function leaveUplink(member: Member, now: number): void {
+  member.now = now;
+  for (const link of member.links.values()) endUploads(member, link);
+}
+
 /** As many slots as our uplink is worth beside a usual one, so that no one waits long for a slow uplink. */
 export function countSlots(member: Member): void {
   const share = compareUplink(member);

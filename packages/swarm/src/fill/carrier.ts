@@ -1,5 +1,5 @@
 import { Failure, shortOf } from '@drayage/core';
-import { listPieces, type MemberDecision, type MemberId, type Run } from '@drayage/exchange';
+import { leaveUplink, listPieces, type MemberDecision, type MemberId, type Run } from '@drayage/exchange';
 import { trustConfirmed } from './confirmed.ts';
 import { type Downloads, takeDownloads } from './downloads.ts';
 import { corruptFrom, type Keeping, keepPieces } from './keeping.ts';
@@ -89,6 +89,7 @@ export function carrier(inside: Inside): Carrier {
       patience?.look();
     },
     letGo() {
+      leaveUplink(inside.member(), now());
       tools.fetching?.abort();
       neighbours.closeAll();
     },
@@ -98,6 +99,7 @@ export function carrier(inside: Inside): Carrier {
       return tools.hasProgress;
     },
     async [Symbol.asyncDispose]() {
+      leaveUplink(inside.member(), now());
       tools.fetching?.abort();
       shared.givers.delete(inside);
       neighbours.closeAll();

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { planPieces, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import { newStanding, newUplink } from '@drayage/exchange';
+import { newStanding, newUplink, type Uplink } from '@drayage/exchange';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { Link } from '../link/types.ts';
 import { attestations } from './attestation.ts';
@@ -20,8 +20,15 @@ const words = attestations(await newIdentity());
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
+interface Scene {
+  readonly part: Part;
+  readonly link: Link;
+  readonly uplink: Uplink;
+  readonly ends: number[];
+}
+
 /** A part that serves a sealed blob, and a link on which members open it. */
-async function setScene(): Promise<{ readonly part: Part; readonly link: Link; readonly ends: number[] }> {
+async function setScene(): Promise<Scene> {
   const store = memoryStore();
   await store.put(DIGEST, BLOB);
   const link = {
@@ -30,11 +37,14 @@ async function setScene(): Promise<{ readonly part: Part; readonly link: Link; r
     isOpen: () => true,
     have: () => {},
     offer: () => {},
+    // The other side takes nothing.
+    send: () => new Promise(() => {}),
   } as unknown as Link;
   const ends: number[] = [];
+  const uplink = newUplink();
   const shared: Shared = {
     ...{ store, roll: openRoll({ member: 'self', links: [], zone: undefined }), buffers: pieceBuffers() },
-    ...{ attestations: words, standing: newStanding(), zone: undefined, uplink: newUplink(), random: () => 0.5 },
+    ...{ attestations: words, standing: newStanding(), zone: undefined, uplink, random: () => 0.5 },
     mesh: { open: () => 0, close: () => {}, forget: () => {} } as unknown as Mesh,
     line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine,
     now: () => performance.now(),
@@ -54,7 +64,7 @@ async function setScene(): Promise<{ readonly part: Part; readonly link: Link; r
     },
     over: () => void ends.push(performance.now()),
   });
-  return { part, link, ends };
+  return { part, link, uplink, ends };
 }
 
 test('a sealed blob that nobody asks for is left alone in time', async () => {
@@ -84,4 +94,13 @@ test('a part that is stopped more than once is over once, and each waits for it'
   await expect(part.proven).rejects.toThrow('one');
   part.leased(0, { start: 0, end: 1 });
   expect(part.questioned(0)).toBe(false);
+});
+
+test('what a part was sending when it ended is on its way no longer, as far as the uplink is reckoned', async () => {
+  const { part, link, uplink } = await setScene();
+  part.opened(link, 1, { zone: undefined });
+  part.wants(link, { channel: 1, piece: 0, inFlight: 1 });
+  expect(uplink.sending).toBe(1);
+  await part.stop(new Error('enough'));
+  expect(uplink.sending).toBe(0);
 });
