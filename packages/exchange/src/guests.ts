@@ -136,9 +136,14 @@ function goesBefore(guests: Guests, guest: Guest, other: Guest): boolean {
 }
 
 /** Who is known to be no slower than usual comes first, then who may be. */
-function promiseOf({ usualUplink: usual }: Guests, { uplinkBytesPerSecond: own }: Guest): number {
-  if (own === 0 || usual === 0) return 1;
-  return UPLINK_LIKE_FACTOR * own < usual ? 0 : 2;
+function promiseOf(guests: Guests, guest: Guest): number {
+  if (guest.uplinkBytesPerSecond === 0 || guests.usualUplink === 0) return 1;
+  return isSlow(guests, guest) ? 0 : 2;
+}
+
+/** Known to be much slower than usual. */
+export function isSlow({ usualUplink: usual }: Guests, { uplinkBytesPerSecond: own }: Guest): boolean {
+  return own > 0 && UPLINK_LIKE_FACTOR * own < usual;
 }
 
 /** The uplink in the middle of some members at random; 0 while none is known. */

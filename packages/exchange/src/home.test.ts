@@ -111,11 +111,13 @@ test('the lease of a holder that leaves goes to another', () => {
   ]);
 });
 
-test('slow members are not chosen while faster ones are there', () => {
+test('who is known to be much slower than usual does not fetch, however much one holder seems to have', () => {
   const home = start();
-  report(home, 0, 1, { uplinkBytesPerSecond: 100 });
-  expect(leases(report(home, 0, 2, { uplinkBytesPerSecond: 10 }))).toEqual([]);
-  expect(leases(report(home, 0, 3, { uplinkBytesPerSecond: 90 }))).toHaveLength(1);
+  report(home, 0, 1, { uplinkBytesPerSecond: 1000 });
+  for (const member of [2, 3]) report(home, 0, member, { uplinkBytesPerSecond: 100 });
+  stepHome(home, 250, { kind: 'tick' });
+  expect(leases(report(home, 300, 4, { uplinkBytesPerSecond: 10 }))).toEqual([]);
+  expect(leases(report(home, 300, 5, { uplinkBytesPerSecond: 90 }))).toHaveLength(1);
 });
 
 test('a home that takes over waits for those who hold leases, and gives none of theirs away', () => {

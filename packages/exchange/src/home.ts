@@ -5,6 +5,7 @@ import {
   chooseFetcher,
   type Guest,
   type Guests,
+  isSlow,
   nameMembers,
   newGuests,
   noteUsualUplink,
@@ -40,7 +41,6 @@ import {
   SUCCESSION_MS,
   TICK_MS,
   UNSEEN_PIECES_MAX,
-  UPLINK_LIKE_FACTOR,
 } from './limits.ts';
 import type { HomeDecision, HomeEvent, MemberId, MemberReport, Run } from './words.ts';
 
@@ -184,17 +184,15 @@ function noteLapse(home: Home, guest: Guest): void {
   releaseUnseen(home.ledger, guest.member);
 }
 
-/** Whether a member is fast enough to fetch for all. Slow ones come into it only when nobody else is there. */
+/**
+ * Whether a member is fast enough to fetch for all. Slow ones come into it only when nobody else is there. Measured
+ * against what is usual: what one holder seems to have, which may be wrong, or stand still, says nothing of the others.
+ */
 function isFit(home: Home, guest: Guest): boolean {
-  if (guest.isRefused || guest.lapses > 0) return false;
+  if (guest.isRefused || guest.lapses > 0 || isSlow(home.guests, guest)) return false;
   let best = 0;
-  let uplink = 0;
-  for (const holder of home.holders) {
-    best = Math.max(best, holder.pace);
-    uplink = Math.max(uplink, holder.uplinkBytesPerSecond);
-  }
-  const isSlow = guest.uplinkBytesPerSecond > 0 && UPLINK_LIKE_FACTOR * guest.uplinkBytesPerSecond < uplink;
-  return !isSlow && (guest.pace === 0 || 3 * guest.pace >= best);
+  for (const holder of home.holders) best = Math.max(best, holder.pace);
+  return guest.pace === 0 || 3 * guest.pace >= best;
 }
 
 function grant(home: Home, guest: Guest, now: number, from?: number): Run | undefined {
