@@ -28,8 +28,8 @@ interface Fault {
   readonly stallAfterBytes?: number;
   readonly corruptByteAt?: number;
   readonly hang?: boolean;
-  /** Spares requests with this Authorization. */
-  readonly unlessAuthorized?: string;
+  /** Spares requests whose Authorization it takes. */
+  readonly unlessAuthorized?: (authorization: string | undefined) => boolean;
 }
 
 /** One request as the origin saw it. */
@@ -154,7 +154,7 @@ function strike(faults: ReadonlySet<Fault>, entry: Seen): Fault | undefined {
     if (fault.door !== undefined && fault.door !== entry.door) continue;
     if (fault.method !== undefined && fault.method !== entry.method) continue;
     if (!fault.path.test(entry.path) || fault.times === 0) continue;
-    if (fault.unlessAuthorized !== undefined && fault.unlessAuthorized === entry.authorization) continue;
+    if (fault.unlessAuthorized?.(entry.authorization)) continue;
     if (fault.times !== undefined) fault.times -= 1;
     return fault;
   }
@@ -175,7 +175,8 @@ async function answer({ request, response, entry, fault, upstream, upstreamPort 
   if (fault?.status !== undefined) {
     entry.status = fault.status;
     response.writeHead(fault.status, { 'content-type': 'application/json', ...fault.headers });
-    response.end('{"errors":[{"code":"UNKNOWN","message":"injected"}]}');
+    const code = fault.status === 401 ? 'UNAUTHORIZED' : 'UNKNOWN';
+    response.end(JSON.stringify({ errors: [{ code, message: 'injected' }] }));
     return;
   }
   const outgoing = httpRequest({

@@ -2,11 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Front, startFront } from './front.ts';
 import { must, type Running, start } from './process.ts';
-import { startTokenService, TOKEN_ISSUER, TOKEN_SERVICE, type TokenService, type User } from './token-service.ts';
+import { startTokenServer, TOKEN_ISSUER, TOKEN_SERVICE, type TokenServer, type User } from './token-server.ts';
 
 /** Real registries that show nothing without a credential: one that wants tokens, one that wants passwords. */
 export interface PrivateOrigin extends AsyncDisposable {
-  readonly tokens: TokenService;
+  readonly tokens: TokenServer;
   /** Stands before the registry that wants tokens. */
   readonly front: Front;
   /** Both end, as if the network to them were gone. */
@@ -29,7 +29,7 @@ export interface PrivateOriginParts {
 export async function startPrivateOrigin({ folder, root, address, users }: PrivateOriginParts): Promise<PrivateOrigin> {
   mkdirSync(folder, { recursive: true });
   await using parts = new AsyncDisposableStack();
-  const tokens = parts.use(await startTokenService(folder, address, users));
+  const tokens = parts.use(await startTokenServer({ folder, address, users }));
   const lines = await Promise.all(
     users.map(({ name, password }) => must('htpasswd', ['-Bbn', '-C', '5', name, password])),
   );

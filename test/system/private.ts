@@ -13,7 +13,7 @@ import { TEST_ADDRESS } from '../lab/network.ts';
 import { podmanOn, skopeoCopy } from '../lab/podman.ts';
 import { PASSWORD_PORT, type PrivateOrigin, startPrivateOrigin, TOKEN_PORT } from '../lab/private-origin.ts';
 import { commandAt, must, run } from '../lab/process.ts';
-import type { User } from '../lab/token-service.ts';
+import type { User } from '../lab/token-server.ts';
 import type { Scenario } from './scenario.ts';
 
 export const PRIVATE_NEEDS: readonly string[] = ['docker-registry', 'openssl', 'ip', 'htpasswd', 'curl'];

@@ -8,7 +8,8 @@ import { blobBytes, HELLO, imageFor } from '../lab/images.ts';
 import { AUTH_ADDRESS } from '../lab/namespace.ts';
 import { AGENT_DOOR, EXAMPLE_DOOR, HUB_DOOR } from '../lab/origin.ts';
 import { must } from '../lab/process.ts';
-import { startTokenServer } from '../lab/token-server.ts';
+import { startTokenServer, TOKEN_SERVICE } from '../lab/token-server.ts';
+import { ALICE } from './private.ts';
 import type { Scenario, Stage } from './scenario.ts';
 
 const PROXY = '127.0.0.1:5054';
@@ -124,21 +125,23 @@ export const proxyScenarios: readonly Scenario[] = [
     boundSeconds: 90,
     needs,
     run: async (stage) => {
-      const user = { username: 'alice', password: 's3cret', token: 'token-of-alice' };
-      await using tokens = await startTokenServer({ host: AUTH_ADDRESS, ...stage.authority, ...user });
+      mkdirSync(stage.folder, { recursive: true });
+      const tls = stage.authority.certificate;
+      await using tokens = await startTokenServer({ folder: stage.folder, address: AUTH_ADDRESS, users: [ALICE], tls });
       const { front } = stage.origin;
       using _private = front.fault({
         path: /^\/v2\//,
-        unlessAuthorized: `Bearer ${user.token}`,
+        unlessAuthorized: (authorization) =>
+          tokens.asked.some(({ user, token }) => user === ALICE.name && authorization === `Bearer ${token}`),
         status: 401,
-        headers: { 'www-authenticate': `Bearer realm="https://auth.example.com/token",service="registry"` },
+        headers: { 'www-authenticate': `Bearer realm="https://auth.example.com/token",service="${TOKEN_SERVICE}"` },
       });
       await using both = await startBoth(stage, 'proof');
       const { agent, docker } = both;
       const reference = `${REGISTRY}/team/small:1`;
       const refused = await docker.docker(['pull', reference]);
       assert.match(refused.stderr, /denied|unauthorized|authorization/i);
-      await docker.mustDocker(['login', '-u', user.username, '-p', user.password, REGISTRY]);
+      await docker.mustDocker(['login', '-u', ALICE.name, '-p', ALICE.password, REGISTRY]);
       await docker.pull(reference);
       await expectImage(docker, reference, stage.images.small);
       assert.ok(front.count({ door: AGENT_DOOR, path: /\/blobs\// }) > 0);
@@ -149,11 +152,11 @@ export const proxyScenarios: readonly Scenario[] = [
       await docker.mustDocker(['logout', REGISTRY]);
       await docker.wipe();
       assert.notEqual((await docker.docker(['pull', reference])).code, 0, 'nobody else gets what is held');
-      await docker.mustDocker(['login', '-u', user.username, '-p', user.password, REGISTRY]);
+      await docker.mustDocker(['login', '-u', ALICE.name, '-p', ALICE.password, REGISTRY]);
       await docker.pull(reference);
       await docker.mustDocker(['tag', reference, `${REGISTRY}/team/mine:2`]);
       await docker.mustDocker(['push', '-q', `${REGISTRY}/team/mine:2`]);
-      assert.ok(tokens.asked.some(({ query }) => /push/.test(query)));
+      assert.ok(tokens.asked.some(({ scopes }) => scopes.some((scope) => /push/.test(scope))));
       assert.equal(front.count({ door: EXAMPLE_DOOR }), 0, 'nothing went past the agent');
       assert.ok((await outcome(agent, 'tunnelled')) > 0, 'tokens came through a tunnel');
     },

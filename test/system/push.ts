@@ -5,7 +5,7 @@ import { AGENT_HOST } from '../lab/agent.ts';
 import { startDocker } from '../lab/docker.ts';
 import { podmanOn } from '../lab/podman.ts';
 import { noise, tar } from '../lab/tar.ts';
-import type { User } from '../lab/token-service.ts';
+import type { User } from '../lab/token-server.ts';
 import {
   ALICE,
   BOB,
