@@ -76,9 +76,14 @@ test('help lists the commands, and each command its options', async () => {
   const overview = await run('--help');
   expect(overview).toMatchObject({ code: 0, err: '' });
   expect(overview.out).toContain('pull REFERENCE');
+  const columns = overview.out.split('\n').flatMap((line) => /^ {2}\S.*? {2,}(?=\S)/.exec(line)?.[0].length ?? []);
+  expect(new Set(columns).size).toBe(1);
   const help = await run('agent', '--help');
   expect(help.code).toBe(0);
   expect(help.out).toContain('--cache-bytes SIZE');
+  expect(await run('help', 'agent')).toEqual(help);
+  expect(await run('help')).toEqual(overview);
+  expect(await run('help', 'agnet')).toMatchObject({ code: 2, err: expect.stringContaining('did you mean agent?') });
 });
 
 test('wrong use exits 2 and names what may have been meant', async () => {

@@ -5,12 +5,13 @@ import { type Call, type Command, EXIT, type Surroundings } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { VERSION } from './version.ts';
 
-const HELP_WIDTH = 26;
+const HELP_WIDTH = 30;
 const WHERE_TO_LOOK = 'drayage --help lists the commands';
 
 /** Runs one command line to its end, and says how to exit. */
 export async function runCommandLine(words: readonly string[], around: Surroundings): Promise<number> {
   const [name, ...rest] = words;
+  if (name === 'help' && rest[0] !== undefined) return runCommandLine([rest[0], '--help'], around);
   if (name === '--help' || name === '-h' || name === 'help') {
     around.out.write(overview());
     return EXIT.done;
