@@ -160,21 +160,22 @@ async function activateMirrors(
   // Behind a link daemon.json has another name; hosts.toml is read at each pull.
   if (changed.every((path) => path.endsWith('/hosts.toml'))) return [];
   const url = `http://${endpoint}`;
-  const advice = 'systemctl reload docker';
-  if ((await mirrorsSeen(host)) === undefined) {
-    return [
-      { about, state: 'warning', finding: 'does not answer; it reads the new daemon.json when it starts', advice },
-    ];
-  }
   const text = (await host.files.read(CONFIG)) ?? '';
-  if (readJson(text, CONFIG)[MIRRORS] === undefined) {
-    // A reload puts mirrors in the place of others, and takes none away where the file names none.
+  // A reload puts mirrors in the place of others, and takes none away where the file names none.
+  const isGone = readJson(text, CONFIG)[MIRRORS] === undefined;
+  if ((await mirrorsSeen(host)) === undefined) {
+    const finding = 'no dockerd answers here; it reads the new daemon.json when it starts';
+    const advice = `where it runs already: systemctl ${isGone ? 'restart' : 'reload'} docker`;
+    return [{ about, state: 'warning', finding, advice }];
+  }
+  if (isGone) {
     const finding = 'keeps the mirror until it is restarted; while no agent runs it goes to the Hub at once';
     return [{ about, state: 'warning', finding, advice: 'when it suits: systemctl restart docker' }];
   }
   // A reload leaves containers alone, and the daemon itself tells what it read.
   if (!(await reload(host))) {
-    return [{ about, state: 'warning', finding: 'has not read the new daemon.json yet', advice }];
+    const finding = 'has not read the new daemon.json yet';
+    return [{ about, state: 'warning', finding, advice: 'systemctl reload docker' }];
   }
   const isWanted = text.includes(url);
   for (const end = Date.now() + RELOAD_WAIT_MS; Date.now() < end; await sleep(RELOAD_POLL_MS)) {
