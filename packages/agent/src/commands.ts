@@ -131,7 +131,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'completion',
     summary: 'print what makes a shell complete these commands',
     positionals: ['bash|zsh|fish'],
-    flags: [HELP_FLAG],
+    flags: [JSON_FLAG, HELP_FLAG],
     readsOptions: false,
     run: async (call) => (await import('./commands/completion.ts')).completion(call, COMMANDS),
   },

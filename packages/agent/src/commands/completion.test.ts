@@ -25,6 +25,36 @@ test('bash completes what follows a command: the words it takes, and its own opt
   expect(await offered('agent', '--swarm')).toContain('--swarm-key-file');
 });
 
+test('what an option takes is left to the shell, which knows the files', async () => {
+  expect(await offered('setup', 'docker', '--root', '')).toEqual([]);
+  expect(await offered('agent', '--swarm-key-file', '--')).toEqual([]);
+  expect(await offered('setup', '--undo', 'd')).toEqual(['docker']);
+});
+
+test('fish completes the same, and offers files only where one is wanted', async ({ skip }) => {
+  const { out } = await command(undefined, 'completion', 'fish');
+  const offeredBy = (line: string) => {
+    const { error, stdout } = spawnSync('fish', ['--no-config', '-c', `${out}\ncomplete -C '${line}'`], {
+      encoding: 'utf8',
+      cwd: import.meta.dirname,
+    });
+    if (error) skip('fish is not installed, and has completed nothing');
+    return stdout.split('\n').flatMap((found) => found.split('\t')[0] || []);
+  };
+  expect(offeredBy('drayage ').sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
+  expect(offeredBy('drayage setup docker --un')).toEqual(['--undo']);
+  expect(offeredBy('drayage key n')).toEqual(['new']);
+  expect(offeredBy('drayage status ')).toEqual([]);
+  expect(offeredBy('drayage agent --config completion.test')).toEqual(['completion.test.ts']);
+  expect(offeredBy('drayage key new completion.test')).toEqual(['completion.test.ts']);
+});
+
+test('programs get the script in JSON, as from every command', async () => {
+  const { out } = await command(undefined, 'completion', 'zsh');
+  const json = await command(undefined, 'completion', 'zsh', '--json');
+  expect(JSON.parse(json.out)).toEqual({ shell: 'zsh', script: out });
+});
+
 test.for(['zsh', 'fish'])('%s reads a script that has every command and option', async (shell, { skip }) => {
   const { out } = await command(undefined, 'completion', shell);
   for (const { name, flags } of COMMANDS) {
