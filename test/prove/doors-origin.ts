@@ -160,7 +160,9 @@ async function listen(address: string, answer: Listener) {
   });
   // What is sent to a proxy, and what is no HTTP, counts as well.
   server.on('connect', (request, socket) => {
-    answer(request, { writeHead() {}, end() {} } as unknown as ServerResponse, 'CONNECT');
+    const unheard = { writeHead() {}, end() {} };
+    // Node makes no response for CONNECT: what would be said to it goes nowhere.
+    answer(request, unheard as unknown as ServerResponse, 'CONNECT');
     socket.destroy();
   });
   server.listen(0, address);

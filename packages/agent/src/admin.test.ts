@@ -2,14 +2,13 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Catalog } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import type { OriginRepository, Origins } from '@drayage/registry';
+import type { Origins } from '@drayage/registry';
 import { expect, test } from 'vitest';
 import type { AdminAddress } from './address.ts';
 import type { Admin } from './admin.ts';
 import { clientOf } from './admin-client.ts';
-import { digest, startFakeAdmin } from './fake-admin.ts';
+import { digest, fakeCatalog, fakeRepository, startFakeAdmin } from './fake-admin.ts';
 import { aMember, aStory, fakeSwarm } from './fake-swarm.ts';
 import { EVENT_CLIENTS_MAX } from './sse.ts';
 
@@ -77,11 +76,10 @@ test('the members are those of the swarm, and none without one', async () => {
 });
 
 test('a blob is explained by its digest, a tag by its name with or without its slashes encoded', async () => {
-  const catalog = {
-    facts: () => undefined,
-    recallTag: (repository: string, tag: string) =>
+  const catalog = fakeCatalog({
+    recallTag: (repository, tag) =>
       repository === 'docker.io/library/app' && tag === '1' ? { digest, seenAt: 0 } : undefined,
-  } as unknown as Catalog;
+  });
   await using admin = await startFakeAdmin({ catalog, swarm: fakeSwarm({ stories: [aStory(digest)] }) });
   const client = clientOf(admin.address);
   const blobs = [{ digest, size: 6, isHeld: true, stories: [{ state: 'sealed', memberBytes: 7 * 2 ** 20 }] }];
@@ -151,7 +149,7 @@ test('one verification runs at a time', async () => {
 });
 
 test('listeners are bounded, and those that are left end with the server', async () => {
-  const repository = { getManifest: untilAborted } as unknown as OriginRepository;
+  const repository = fakeRepository({ getManifest: untilAborted });
   const origins: Origins = {
     has: () => true,
     repository: () => repository,

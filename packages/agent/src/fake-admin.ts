@@ -1,6 +1,6 @@
 import { type Catalog, type Digest, Failure, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
-import { policies } from '@drayage/registry';
+import { type OriginRepository, policies } from '@drayage/registry';
 import { Registry } from 'prom-client';
 import { formatAddress } from './address.ts';
 import { type Admin, type AdminParts, startAdmin } from './admin.ts';
@@ -23,7 +23,7 @@ export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise
     swarm: undefined,
     report: () => {},
     store,
-    catalog: { facts: () => undefined, tags: () => [], recallTag: () => undefined } as unknown as Catalog,
+    catalog: fakeCatalog(),
     pulls: {
       open: async () => undefined,
       keep: async () => false,
@@ -43,6 +43,39 @@ export async function startFakeAdmin(changes: Partial<AdminParts> = {}): Promise
     now: Date.now,
     ...changes,
   });
+}
+
+/** A catalog that knows nothing but what it is given. */
+export function fakeCatalog(known: Partial<Catalog> = {}): Catalog {
+  return {
+    note: () => {},
+    belongs: () => false,
+    facts: () => undefined,
+    rememberTag: () => {},
+    recallTag: () => undefined,
+    tags: () => [],
+    rememberPublic: () => {},
+    recallPublic: () => undefined,
+    forgetPublic: () => {},
+    ...known,
+  };
+}
+
+/** The repositories of an origin that has nothing but what it is given. */
+export function fakeRepository(known: Partial<OriginRepository>): OriginRepository {
+  return {
+    origin: 'one.test',
+    stat: async () => undefined,
+    async *read() {},
+    headManifest: async () => undefined,
+    getManifest: async () => undefined,
+    listTags: async () => undefined,
+    referrers: async () => undefined,
+    push: async () => {
+      throw new Failure('unsupported', 'nothing is pushed here');
+    },
+    ...known,
+  };
 }
 
 /** What one command says to the agent behind this admin API, and how it exits. */

@@ -1,17 +1,17 @@
 import { type Digest, sha256 } from '@drayage/core';
-import type { OriginRepository, Origins } from '@drayage/registry';
+import type { Origins } from '@drayage/registry';
 import { expect, test } from 'vitest';
+import { fakeRepository } from './fake-admin.ts';
 import { limited } from './rate.ts';
 
 const digest: Digest = sha256(Buffer.alloc(0));
 
 function originsOf(chunks: number): Origins {
-  const repository = {
-    origin: 'one.test',
+  const repository = fakeRepository({
     async *read() {
       for (let sent = 0; sent < chunks; sent += 1) yield Buffer.alloc(64 * 1024);
     },
-  } as unknown as OriginRepository;
+  });
   return { has: () => true, repository: () => repository, status: () => [], [Symbol.asyncDispose]: async () => {} };
 }
 

@@ -51,7 +51,7 @@ async function knownImages(client: AdminClient): Promise<readonly KnownImage[]> 
 interface Agent {
   readonly findings: readonly Finding[];
   /** Undefined when none answers. */
-  readonly seen: Seen | undefined;
+  readonly seen: Seen<AgentStatus> | undefined;
 }
 
 async function checkAgent(client: AdminClient): Promise<Agent> {

@@ -1,6 +1,5 @@
-import type { Catalog } from '@drayage/core';
 import { expect, test } from 'vitest';
-import { command, digest, startFakeAdmin } from '../fake-admin.ts';
+import { command, digest, fakeCatalog, startFakeAdmin } from '../fake-admin.ts';
 import { aStory, fakeSwarm } from '../fake-swarm.ts';
 
 test('a blob is told source by source, member by member, with what happened on the way', async () => {
@@ -20,7 +19,7 @@ test('a blob is told source by source, member by member, with what happened on t
 });
 
 test('an image is told in sum, then blob by blob', async () => {
-  const catalog = { facts: () => undefined, recallTag: () => ({ digest, seenAt: 0 }) } as unknown as Catalog;
+  const catalog = fakeCatalog({ recallTag: () => ({ digest, seenAt: 0 }) });
   const stories = [aStory(digest, { state: 'failed', problem: 'the origin went away' })];
   await using admin = await startFakeAdmin({ catalog, swarm: fakeSwarm({ stories }) });
   const { code, out } = await command(admin, 'explain', 'ghcr.io/team/app:1');

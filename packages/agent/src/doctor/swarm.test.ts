@@ -2,9 +2,11 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { MemberStatus } from '@drayage/swarm';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { readArguments } from '../arguments.ts';
 import { type Config, readConfig } from '../config.ts';
+import { aMember } from '../fake-swarm.ts';
 import { OPTIONS } from '../options.ts';
 import { makeSwarmKey } from '../swarm-keys.ts';
 import { checkSwarm, type Seen } from './swarm.ts';
@@ -26,13 +28,13 @@ function keyFile(text = makeSwarmKey().key): string {
   return path;
 }
 
-function seenWith(members: readonly object[], links: readonly string[] = []): Seen {
+function seenWith(members: readonly MemberStatus[], links: readonly string[] = []): Seen {
   const addresses = { endpoint: [], admin: '', swarm: [], links };
-  return { status: { identity: 'me', addresses }, members } as unknown as Seen;
+  return { status: { identity: 'me', addresses }, members };
 }
 
 test('a host without a key is told so, and that options for a swarm do nothing', async () => {
-  const alone = { status: { identity: null, addresses: { links: [] } }, members: [] } as unknown as Seen;
+  const alone = { status: { ...seenWith([]).status, identity: null }, members: [] };
   expect(await checkSwarm(await config(), alone)).toMatchObject([
     { state: 'good', finding: expect.stringContaining('none') },
   ]);
@@ -68,8 +70,9 @@ test('ports that do not open and members that lied are named', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   const { port } = server.address() as { port: number };
-  const open = { member: 'open', addresses: [`127.0.0.1:${port}`], quarantine: { until: 0, why: 'lie' } };
-  const seen = seenWith([open, { member: 'shut', addresses: ['127.0.0.1:1'] }], [`0.0.0.0:${port}`]);
+  const quarantine = { until: 0, why: 'lie' } as const;
+  const open = aMember({ member: 'open', addresses: [`127.0.0.1:${port}`], quarantine });
+  const seen = seenWith([open, aMember({ member: 'shut', addresses: ['127.0.0.1:1'] })], [`0.0.0.0:${port}`]);
   const findings = await checkSwarm(await config('--swarm-key-file', keyFile()), seen);
   server.close();
   expect(findings.filter(({ state }) => state !== 'good').map(({ finding }) => finding)).toEqual([

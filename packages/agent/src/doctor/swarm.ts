@@ -12,8 +12,8 @@ const DIAL_MS = 3000;
 const MEMBERS_DIALLED_MAX = 8;
 
 /** What the running agent says of itself; undefined when none answers. */
-export interface Seen {
-  readonly status: AgentStatus;
+export interface Seen<Status = Pick<AgentStatus, 'identity' | 'addresses'>> {
+  readonly status: Status;
   readonly members: readonly MemberStatus[];
 }
 
