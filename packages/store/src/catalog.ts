@@ -251,7 +251,7 @@ function parseLine(text: string): Line | undefined {
       (isText('tag') && isText('repository') && isDigest('digest') && isTime) ||
       (isText('public') && isTime);
     // Every field of the chosen form was looked at above; the compiler cannot follow that.
-    return sound ? (line as unknown as Line) : undefined;
+    return sound ? (line as unknown as Line) : undefined; // every field was looked at above
   } catch {
     return undefined;
   }

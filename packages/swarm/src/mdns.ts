@@ -17,7 +17,7 @@ export interface LocalSearch extends AsyncDisposable {
 export async function searchLocally(node: SwarmNode): Promise<LocalSearch> {
   const heard = new Map<string, PeerInfo>();
   const addressManager = { getAddresses: () => node.getMultiaddrs() };
-  const components = { addressManager, logger: node.logger } as unknown as Parameters<ReturnType<typeof mdns>>[0];
+  const components = { addressManager, logger: node.logger } as unknown as Parameters<ReturnType<typeof mdns>>[0]; // mdns asks no more of a node than these two
   const search = mdns({ serviceTag: SERVICE, interval: ASK_EVERY_MS })(components);
   search.addEventListener('peer', ({ detail }) => {
     if (heard.size < FOUND_MAX && !detail.id.equals(node.peerId)) heard.set(detail.id.toString(), detail);

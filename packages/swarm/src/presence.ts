@@ -120,7 +120,7 @@ async function answers(connection: Connection, waitMs: number): Promise<boolean>
   const late = AbortSignal.timeout(waitMs);
   try {
     // It is not given the signal: an answer that nobody waits for any more ends the connection.
-    await orAbort((connection as unknown as Pinged).muxer.ping(), late);
+    await orAbort((connection as unknown as Pinged).muxer.ping(), late); // the muxer is there, though no type says so
     return true;
   } catch {
     return !late.aborted;

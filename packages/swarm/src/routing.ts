@@ -54,7 +54,7 @@ const TABLE_MEMBERS_MAX = 10_000;
 
 export function routingOf(node: SwarmNode): Routing {
   // There at run time; the published type does not name it.
-  const { routingTable } = node.services.dht as unknown as { readonly routingTable: RoutingTable };
+  const { routingTable } = node.services.dht as unknown as { readonly routingTable: RoutingTable }; // kad-dht keeps its table from its types
   const places = new Map<string, Place>();
   const known = new Map<string, Place>();
 

@@ -157,7 +157,7 @@ test('an origin that refuses one host is asked by the others, and no credential 
     read: () => {
       throw denied;
     },
-  } as unknown as FakeRemote;
+  } as unknown as FakeRemote; // the rest is not asked here
   const [one, other] = await Promise.all([refused.pull(bytes, wall), home.pull(bytes, remote)]);
   expect(one).toEqual({ peer: SIZE, origin: 0, read: 'right' });
   expect(other).toMatchObject({ origin: SIZE });
@@ -171,7 +171,7 @@ test('an origin that refuses everybody is told as it is, in a moment', async () 
     read: () => {
       throw denied;
     },
-  } as unknown as FakeRemote;
+  } as unknown as FakeRemote; // the rest is not asked here
   const began = performance.now();
   await expect(scene.home.pull(scene.bytes, wall)).rejects.toBe(denied);
   expect(performance.now() - began).toBeLessThan(3000);

@@ -52,7 +52,7 @@ function setScene(answer: (kind: string) => unknown = () => ({})): Scene {
         landed: () => {},
         returned: () => {},
         report: async () => ({ members: [], reportEveryMs: 1, usualUplink: 5 }),
-      }) as unknown as Desk,
+      }) as unknown as Desk, // the rest of a desk is not asked here
     partOf: ({ size }) => (size === ABOUT.size ? part : undefined),
   });
   return { line, roll, home, asked, leased };

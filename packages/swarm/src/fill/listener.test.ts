@@ -23,7 +23,7 @@ function setScene(): Scene {
   const neighbour: Neighbour = { id: 7, member: 'm', link, own: 1, theirs: 5 };
   const inside = { plan: planPieces(4 * 262_144), step: (event: MemberEvent) => void events.push(event) };
   const neighbours = { byTheirs: (_link: Link, channel: number) => (channel === 5 ? neighbour : undefined) };
-  return { listener: listenerOf(inside as Inside, { neighbours } as unknown as Carrier), link, events, gone };
+  return { listener: listenerOf(inside as Inside, { neighbours } as unknown as Carrier), link, events, gone }; // a listener asks only who the neighbours are
 }
 
 test('pieces that the blob does not have are not heard of', () => {

@@ -39,14 +39,14 @@ async function setScene(): Promise<Scene> {
     offer: () => {},
     // The other side takes nothing.
     send: () => new Promise(() => {}),
-  } as unknown as Link;
+  } as unknown as Link; // only this is asked of it here
   const ends: number[] = [];
   const uplink = newUplink();
   const shared: Shared = {
     ...{ store, roll: openRoll({ member: 'self', links: [], zone: undefined }), buffers: pieceBuffers() },
     ...{ attestations: words, standing: newStanding(), zone: undefined, uplink, random: () => 0.5 },
-    mesh: { open: () => 0, close: () => {}, forget: () => {} } as unknown as Mesh,
-    line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine,
+    mesh: { open: () => 0, close: () => {}, forget: () => {} } as unknown as Mesh, // only this is asked of it here
+    line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine, // only this is asked of it here
     now: () => performance.now(),
     report: () => {},
     givers: new Set(),

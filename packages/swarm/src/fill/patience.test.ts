@@ -24,7 +24,7 @@ function setScene(): Scene {
     digest: sha256(Buffer.from('a blob')),
     member: () => member,
     end: (outcome: unknown) => void ends.push(outcome),
-  } as unknown as Inside;
+  } as unknown as Inside; // patience asks no more than this
   const patience = watchPatience(inside, { origin: 'o.example' } as Remote);
   return {
     ...{ patience, member, ends },

@@ -30,13 +30,13 @@ test('both sides read into one buffer, on the Node this runs on', async () => {
 test('a Node that cannot be made to is read in the common way, and held back all the same', async () => {
   const socket = new PassThrough();
   const reads = reusedReads();
-  readReused(socket as unknown as TLSSocket, reads);
+  readReused(socket as unknown as TLSSocket, reads); // a TCP socket has the same insides
   const sent = randomBytes(300_000);
   const fed: Buffer[] = [];
   let most = 0;
   let fedNow = 0;
   reads.begin(
-    socket as unknown as TLSSocket,
+    socket as unknown as TLSSocket, // a TCP socket has the same insides
     async (bytes) => {
       most = Math.max(most, ++fedNow);
       await turn();
@@ -54,12 +54,12 @@ test('a Node that cannot be made to is read in the common way, and held back all
 test('whoever is fed and throws ends the reading', async () => {
   const socket = new PassThrough();
   const reads = reusedReads();
-  readReused(socket as unknown as TLSSocket, reads);
+  readReused(socket as unknown as TLSSocket, reads); // a TCP socket has the same insides
   const failed = Promise.withResolvers<unknown>();
   const feed = () => {
     throw new Error('no');
   };
-  reads.begin(socket as unknown as TLSSocket, feed, failed.resolve);
+  reads.begin(socket as unknown as TLSSocket, feed, failed.resolve); // a TCP socket has the same insides
   socket.write('anything');
   expect(await failed.promise).toMatchObject({ message: 'no' });
 });
