@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { must } from './process.ts';
 
 /** Several hosts on one wire: each a network namespace on a bridge, with links as slow as they are told to be. */
@@ -52,12 +52,24 @@ const BURST_MS = 10;
 const BURST_BYTES_MIN = 80 * 1024;
 const QUEUE_MS = 100;
 const FOLDER = '/run/netns';
+/**
+ * Who has which address, known beforehand: all hosts of the machine share one table of neighbours that were asked for, and
+ * from thirty-two hosts on some would not find the origin.
+ */
+const NEIGHBOURS = '/run/lab-neighbours';
+const ADDRESSES_MAX = 99;
 
 /** Makes the wire. Only ever inside the lab's namespace. */
 export async function startNetwork(): Promise<Network> {
   // Made by the first `ip netns add`, and shared with nobody: /run is the lab's own.
   mkdirSync(FOLDER, { recursive: true });
+  const addresses = Array.from({ length: ADDRESSES_MAX }, (_, at) => `10.98.0.${at + 1}`);
+  const known = addresses.map(
+    (address) => `neigh replace ${address} lladdr ${hardwareOf(address)} dev e0 nud permanent`,
+  );
+  writeFileSync(NEIGHBOURS, known.join('\n'));
   for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'add', bridge, 'type', 'bridge');
+  await ip('link', 'set', BRIDGE, 'address', hardwareOf(TEST_ADDRESS));
   await ip('address', 'add', `${TEST_ADDRESS}/24`, 'dev', BRIDGE);
   for (const bridge of [BRIDGE, OTHER_BRIDGE]) await ip('link', 'set', bridge, 'up');
   // A dockerd that ran here before lets nothing pass between hosts, nor over a bridge.
@@ -92,7 +104,8 @@ async function attach(name: string, address: string, { upMbit, downMbit }: Rates
   await ip('link', 'set', wire, 'master', BRIDGE, 'up');
   await ip('-n', name, 'link', 'set', 'lo', 'up');
   await ip('-n', name, 'address', 'add', `${address}/24`, 'dev', 'e0');
-  await ip('-n', name, 'link', 'set', 'e0', 'up');
+  await ip('-n', name, 'link', 'set', 'e0', 'address', hardwareOf(address), 'up');
+  await ip('-n', name, '-batch', NEIGHBOURS);
   if (upMbit !== undefined) await must('tc', ['-n', name, ...shapeOf('e0', upMbit)]);
   if (downMbit !== undefined) await must('tc', shapeOf(wire, downMbit));
   return {
@@ -109,6 +122,11 @@ async function attach(name: string, address: string, { upMbit, downMbit }: Rates
       await must('tc', ['-n', name, ...shape]);
     },
   };
+}
+
+function hardwareOf(address: string): string {
+  const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
+  return `02:00:${bytes.join(':')}`;
 }
 
 /** The end of a host's link that is plugged into the bridge. */
