@@ -23,21 +23,20 @@ export function startUpload(world: World, host: Host, decision: Extract<MemberDe
     host.uploads.delete(key);
     world.tally.peerBytes += bytes;
     if (host.member.zone === other.member.zone) world.tally.nearBytes += bytes;
+    // What is said from now on comes after it.
+    later(world, world.halfRtt, () => {
+      if (host.isAlive) world.step(other, { kind: 'arrived', link: host.id, piece, hash, attestation });
+    });
     world.step(host, { kind: 'sent', link: to, piece, isWhole: true });
-    if (!host.isAlive) return;
-    world.step(other, { kind: 'arrived', link: host.id, piece, hash, attestation });
   }
 
-  later(world, world.halfRtt, () => {
-    if (!host.isAlive) return;
-    const isWanted = other.member.transfers.some(
-      (transfer) => transfer.link.member === host.id && transfer.piece === piece,
-    );
-    // Cancelled while it was on its way, which the host hears of by itself.
-    if (!other.isAlive || !isWanted || !host.member.links.has(to)) return;
-    const flow = world.network.start({ from: host.id, to, bytes, cap: capOf(host), done }, world.now);
-    host.uploads.set(key, flow);
-  });
+  const isWanted = other.member.transfers.some(
+    (transfer) => transfer.link.member === host.id && transfer.piece === piece,
+  );
+  // Cancelled while it was on its way, which the host hears of by itself.
+  if (!other.isAlive || !isWanted || !host.member.links.has(to)) return;
+  const flow = world.network.start({ from: host.id, to, bytes, cap: capOf(host), done }, world.now);
+  host.uploads.set(key, flow);
 }
 
 export function stopFlowsBetween(world: World, host: Host, other: Host): void {
