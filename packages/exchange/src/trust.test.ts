@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
-import { convict } from './standing.ts';
+import { convict, noteMiss } from './standing.ts';
 import type { MemberDecision, MemberId } from './words.ts';
 
 const COUNT = 4;
@@ -43,6 +43,12 @@ function betrayedButOne(author: MemberId): { readonly member: Member } {
 test('a piece that is what its attestation says is kept', () => {
   const { member, piece } = asking();
   expect(happen(member, 2, arrival(1, piece))).toEqual([{ kind: 'keep', piece }]);
+});
+
+test('a piece that a slow member stands for is kept when another brings it', () => {
+  const { member, piece } = asking();
+  for (const now of [0, 1000, 2000]) noteMiss(member.standing, 7, now);
+  expect(happen(member, 2001, arrival(1, piece, 7))).toEqual([{ kind: 'keep', piece }]);
 });
 
 test('a piece unlike the attestation that came with it convicts the sender', () => {

@@ -3,7 +3,7 @@ import { settleRace } from './download.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
-import { convict, isLiar, isQuarantined } from './standing.ts';
+import { convict, isLiar } from './standing.ts';
 import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
 
@@ -15,7 +15,8 @@ export function judgePiece(
 ): boolean {
   const { link, piece } = transfer;
   endTransfer(member, transfer);
-  if (!attestation || isQuarantined(member.standing, attestation.author, member.now)) {
+  // Who was only slow may have been right: a piece it stands for comes from others as well.
+  if (!attestation || isLiar(member.standing, attestation.author, member.now)) {
     forgetPieceOf(member, link, piece);
     return false;
   }
