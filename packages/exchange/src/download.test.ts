@@ -1,7 +1,16 @@
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { BUSY_HOPELESS_MS, FIRST_BYTE_MS, HOPELESS_MS, IN_FLIGHT_MAX, IN_FLIGHT_USUAL, LATE_MS } from './limits.ts';
+import {
+  BUSY_HOPELESS_MS,
+  FIRST_BYTE_MS,
+  HOPELESS_MS,
+  IN_FLIGHT_MAX,
+  IN_FLIGHT_USUAL,
+  LATE_MS,
+  ROOM_MIN,
+} from './limits.ts';
 import type { Member } from './member-state.ts';
+import { newUplink } from './uplink.ts';
 import type { MemberDecision, MemberEvent } from './words.ts';
 
 const COUNT = 32;
@@ -40,6 +49,15 @@ test('an offer is declined when enough is in flight, unless the link insists', (
   expect(offer(member, 1)).toEqual([{ kind: 'decline', to: 1, inFlight: IN_FLIGHT_USUAL }]);
   for (let count = IN_FLIGHT_USUAL; count < IN_FLIGHT_MAX; count++) offer(member, 1, true);
   expect(offer(member, 1, true)).toEqual([{ kind: 'decline', to: 1, inFlight: IN_FLIGHT_MAX }]);
+});
+
+test('what comes for one blob leaves less room for the next, which always has some', () => {
+  const uplink = newUplink();
+  const [first, second] = [fakeMember(COUNT, { uplink }), fakeMember(COUNT, { uplink })];
+  for (const member of [first, second]) happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  for (let count = 0; count < IN_FLIGHT_USUAL; count++) offer(first, 1);
+  for (let count = 0; count < ROOM_MIN; count++) expect(only(offer(second, 1), 'request')).toHaveLength(1);
+  expect(offer(second, 1)).toEqual([{ kind: 'decline', to: 1, inFlight: ROOM_MIN }]);
 });
 
 test('the same piece is not asked for twice', () => {

@@ -8,7 +8,6 @@ import {
   HOPELESS_FACTOR,
   HOPELESS_MS,
   IN_FLIGHT_MAX,
-  IN_FLIGHT_USUAL,
   LAST_PIECES,
   LATE_AT_THE_END_FACTOR,
   LATE_FACTOR,
@@ -25,11 +24,12 @@ import { decide, inFlight, type Link, type Member, type Transfer } from './membe
 import { pickPiece } from './picker.ts';
 import { forgive, noteMiss } from './standing.ts';
 import { cancel, endTransfer, findTransfer } from './transfers.ts';
+import { ownRoom } from './upload.ts';
 
 /** Makes use of a slot that a link offers, or says that there is no use for it. */
 export function takeOffer(member: Member, link: Link, insists: boolean): void {
   link.busyUntil = 0;
-  const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
+  const most = insists ? IN_FLIGHT_MAX : ownRoom(member);
   const piece = inFlight(member) < most ? pickPiece(member, link) : undefined;
   if (piece === undefined) decide(member, { kind: 'decline', to: link.member, inFlight: inFlight(member) });
   else request(member, link, piece);
@@ -37,6 +37,7 @@ export function takeOffer(member: Member, link: Link, insists: boolean): void {
 
 function request(member: Member, link: Link, piece: number): void {
   const { now } = member;
+  member.uplink.coming++;
   member.transfers.push({ link, piece, askedAt: now, heardAt: now });
   removePiece(member.open, piece);
   decide(member, { kind: 'request', from: link.member, piece, inFlight: inFlight(member) });
@@ -173,7 +174,7 @@ export function askAround(member: Member): void {
   }
   if (member.transfers.length > 0) return;
   for (const link of links.values()) {
-    if (inFlight(member) >= IN_FLIGHT_USUAL) return;
+    if (inFlight(member) >= ownRoom(member)) return;
     const piece = now < link.busyUntil ? undefined : pickPiece(member, link);
     if (piece !== undefined) request(member, link, piece);
   }

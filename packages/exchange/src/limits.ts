@@ -8,11 +8,17 @@ export const LINKS_WHEN_LACKING = 4;
 export const LINKS_MAX = 24;
 /** Pieces a member has asked for and not yet got, over all its links: as many as uploaders have slots, or some wait. */
 export const IN_FLIGHT_USUAL = 4;
+/** Of each of several blobs at a time. */
+export const ROOM_MIN = 2;
 /** The same, for uploaders that would otherwise idle. */
 export const IN_FLIGHT_MAX = 8;
 /** Uploads at a time of a member whose uplink is like that of its links. */
 export const SLOTS = 4;
 export const SLOTS_MAX = 16;
+/** Where answers and news take long beside a piece, so many times as many are under way: part of them only wait. */
+export const DEPTH_FACTOR_MAX = 1.75;
+/** Each part of a piece's time that an answer and news take adds so many times that part. */
+export const DEPTH_GAIN = 2;
 /** An uplink within this factor of what is usual is like any other: what is seen of it is no closer than that. */
 export const UPLINK_LIKE_FACTOR = 2;
 /** Pieces that have to be on their way at a time for their pace to say something of our uplink: all the usual slots. */
@@ -41,7 +47,7 @@ export const HAVE_EVERY_MS = 50;
 /** Bookkeeping that no event triggers. */
 export const TICK_MS = 250;
 /** A slot that was offered is kept this long. */
-export const OFFER_MS = 250;
+export const OFFER_MS = 1000;
 /** After BUSY a link is not asked again for this long, unless it offers. */
 export const BUSY_MS = 250;
 /** A link that answers nothing but BUSY for this long is as good as one that has nothing; usually it offers long before. */
@@ -88,10 +94,15 @@ export const LEASE_PIECES_MAX = 8;
 export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
+/** The same where pieces take longer, in the time that one takes. */
+export const LEASE_QUIET_FACTOR = 3;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const ORPHAN_MS = 2000;
 /** Between the landing of a piece and a complaint that counts, and between that and the one that frees it. */
 export const DOUBT_MS = 500;
+/** The same while nothing is known of how long news of pieces takes, and where it takes long, at most. */
+export const DOUBT_MS_UNKNOWN = 2000;
+export const DOUBT_MS_MAX = 4000;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 8;
 /** Complaints about a piece that others have, before it is fetched once more. */

@@ -3,7 +3,7 @@ import { HAVE_EVERY_MS, LINKS_MAX, LINKS_OPENED_FIRST, LINKS_WANTED } from './li
 import { decide, inFlight, isComplete, type Link, type Member } from './member-state.ts';
 import { isQuarantined } from './standing.ts';
 import { endTransfer } from './transfers.ts';
-import { countSlots, endUploads, offerSlots } from './upload.ts';
+import { countSlots, endUploads, offerSlots, ownSlots } from './upload.ts';
 import type { Hello, MemberId } from './words.ts';
 
 /** A link is open. Refused when there are enough, or when the other side is in quarantine. */
@@ -69,7 +69,7 @@ export function noteHave(member: Member, link: Link, pieces: readonly number[]):
   }
   link.declined = 'nothing';
   if (isIdle(member, link)) removeIdle(member, link);
-  else if (member.uploading + member.offers < member.slots) offerSlots(member);
+  else if (member.uploading + member.offers < ownSlots(member)) offerSlots(member);
 }
 
 /** The link turned out not to have the piece, or not to have it right. */
@@ -101,7 +101,7 @@ export function leaveAlone(member: Member, link: Link, why: 'lie' | 'misses'): v
 /** News for the links: goes out with what else there is in a moment, or at once while our uplink idles for want of it. */
 export function tellLater(member: Member, piece: number): void {
   member.untold.push(piece);
-  const isIdle = 2 * member.uploading < member.slots;
+  const isIdle = 2 * member.uplink.sending < member.slots;
   member.tellAt = Math.min(member.tellAt, member.now + (isIdle ? HAVE_EVERY_MS / 4 : HAVE_EVERY_MS));
 }
 

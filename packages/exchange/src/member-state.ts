@@ -1,6 +1,6 @@
 import type { PiecePlan } from '@drayage/core';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
-import { HOME_ANSWER_MS, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
+import { HOME_ANSWER_MS, IN_FLIGHT_USUAL, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
 import type { Standing } from './standing.ts';
 import type { Uplink } from './uplink.ts';
 import type { Hello, MemberDecision, MemberId } from './words.ts';
@@ -94,9 +94,10 @@ export interface Member extends Omit<MemberParts, 'held' | 'sealed' | 'homes'> {
   /** When bytes last came, from anyone. */
   heardAt: number;
 
+  /** Pieces that may be on their way from this host, of whatever blob. */
   slots: number;
-  /** Blobs that share the uplink. */
-  blobs: number;
+  /** The same to this host, when nobody insists. */
+  room: number;
   readonly uploads: Map<MemberId, Upload[]>;
   /** The uplink of a usual member, as the home says; 0 while it is not known. */
   usualUplink: number;
@@ -207,7 +208,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     gainedAt: now,
     heardAt: now,
     slots: 0,
-    blobs: 1,
+    room: IN_FLIGHT_USUAL,
     uploads: new Map(),
     usualUplink: 0,
     uploading: 0,

@@ -25,7 +25,7 @@ import {
   keepPiece,
   tryNextSuspect,
 } from './trust.ts';
-import { answerRequest, countSlots, endUpload, expireOffers, noteDecline, noteInFlight, offerSlots } from './upload.ts';
+import { answerRequest, endUpload, expireOffers, noteDecline, noteInFlight, offerSlots } from './upload.ts';
 import type { MemberDecision, MemberEvent, MemberId } from './words.ts';
 
 /** Takes in one event and says what is to be done. `now` in ms, never less than before. */
@@ -128,10 +128,6 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
       break;
     case 'homes':
       changeHomes(member, event.homes);
-      break;
-    case 'sharing':
-      member.blobs = Math.max(1, event.blobs);
-      countSlots(member);
       break;
     case 'origin heard':
       member.origin.heardAt = member.now;

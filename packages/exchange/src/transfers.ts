@@ -9,6 +9,7 @@ export function findTransfer(member: Member, link: Link, piece: number): Transfe
 export function endTransfer(member: Member, transfer: Transfer): void {
   const { transfers } = member;
   transfers.splice(transfers.indexOf(transfer), 1);
+  member.uplink.coming--;
   const { piece } = transfer;
   const isComing = transfers.some((other) => other.piece === piece) || member.origin.queue.includes(piece);
   if (!isComing && !isHere(member, piece)) addPiece(member.open, piece);

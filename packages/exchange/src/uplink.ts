@@ -7,6 +7,8 @@ export interface Uplink {
   readonly isGiven: boolean;
   /** Pieces on their way to other members. */
   sending: number;
+  /** Pieces on their way from other members. */
+  coming: number;
   /** What went out while enough were on their way, in how many ms, since it was last reckoned. */
   bytes: number;
   ms: number;
@@ -17,7 +19,7 @@ export interface Uplink {
 /** Zero when the operator says nothing. */
 export function newUplink(bytesPerSecond = 0): Uplink {
   const isGiven = bytesPerSecond > 0;
-  return { bytesPerSecond, isGiven, sending: 0, bytes: 0, ms: 0, reckonedAt: 0, changedAt: 0 };
+  return { bytesPerSecond, isGiven, sending: 0, coming: 0, bytes: 0, ms: 0, reckonedAt: 0, changedAt: 0 };
 }
 
 export function beginSending(uplink: Uplink, now: number): void {

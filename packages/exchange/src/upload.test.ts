@@ -115,7 +115,7 @@ test('while answers are slow and mostly no, more is offered than there are free 
     }
   }
   expect(member.offers).toBeGreaterThan(SLOTS);
-  expect(member.offers).toBeLessThanOrEqual(2 * SLOTS);
+  expect(member.offers).toBeLessThanOrEqual(2 * member.slots);
 });
 
 test('while answers come quickly, no more is offered than there are free slots, however often the answer is no', () => {
@@ -128,7 +128,7 @@ test('while answers come quickly, no more is offered than there are free slots, 
       if (offeredAt !== undefined) happen(member, now, { kind: 'declined', link: other, inFlight: 0 });
       happen(member, now, { kind: 'have', link: other, pieces: [], inFlight: 0 });
     }
-    expect(member.uploading + member.offers).toBeLessThanOrEqual(SLOTS);
+    expect(member.uploading + member.offers).toBeLessThanOrEqual(member.slots);
   }
 });
 
@@ -154,4 +154,25 @@ test('a link has no fewer transfers in flight than we send it, whatever it says'
   for (const piece of [0, 1]) ask(member, 1, 1, piece);
   happen(member, 2, { kind: 'have', link: 1, pieces: [], inFlight: 0 });
   expect(member.links.get(1)?.inFlight).toBe(2);
+});
+
+test('the slots that one blob uses are not there for the next, which always has one', () => {
+  const uplink = newUplink();
+  const [first, second] = [seed({ uplink }), seed({ uplink })];
+  link(first, 1);
+  link(second, 1);
+  for (let piece = 0; piece < SLOTS; piece++) ask(first, 1, 1, piece);
+  expect(only(ask(second, 1, 1, 0), 'serve')).toHaveLength(1);
+  expect(only(ask(second, 1, 1, 1), 'refuse')).toMatchObject([{ why: 'busy' }]);
+});
+
+test('where answers take long beside a piece, more pieces may be on their way', () => {
+  const slotsAfter = (answerMs: number) => {
+    const member = seed();
+    link(member, 1);
+    ask(member, answerMs, 1, 0);
+    happen(member, answerMs + 200, { kind: 'sent', link: 1, piece: 0, isWhole: true });
+    return member.slots;
+  };
+  expect(slotsAfter(200)).toBeGreaterThan(slotsAfter(1));
 });

@@ -2,10 +2,14 @@ import { pieceSpan } from '@drayage/core';
 import { hasMoreThan, hasPiece } from './bitmap.ts';
 import {
   ANSWER_PART,
+  DEPTH_FACTOR_MAX,
+  DEPTH_GAIN,
+  HAVE_EVERY_MS,
   IN_FLIGHT_MAX,
   IN_FLIGHT_USUAL,
   OFFER_MS,
   OFFERED_SLOTS_MAX,
+  ROOM_MIN,
   SLOTS,
   SLOTS_MAX,
   TAKEN_SHARE_MIN,
@@ -20,7 +24,7 @@ import { beginSending, endSending } from './uplink.ts';
  */
 export function offerSlots(member: Member): void {
   while (hasRoom(member)) {
-    const mayInsist = 2 * (member.uploading + member.offers) < member.slots;
+    const mayInsist = 2 * (member.uploading + member.offering.takenShare * member.offers) < ownSlots(member);
     const usual = nextServed(member, false);
     const link = usual ?? (mayInsist ? nextServed(member, true) : undefined);
     if (!link) return;
@@ -33,7 +37,9 @@ export function offerSlots(member: Member): void {
 }
 
 /** What takes a while to be answered, and is often declined, is not worth a slot: others are offered it as well. */
-function hasRoom({ uploading, offers, slots, offering }: Member): boolean {
+function hasRoom(member: Member): boolean {
+  const { uploading, offers, offering } = member;
+  const slots = ownSlots(member);
   if (uploading + offers >= OFFERED_SLOTS_MAX * slots) return false;
   const { takenShare, answerMs, sendMs } = offering;
   const isQuick = sendMs === 0 || answerMs <= ANSWER_PART * takenShare * sendMs;
@@ -42,7 +48,7 @@ function hasRoom({ uploading, offers, slots, offering }: Member): boolean {
 
 /** Ties go to the nearer, then to the one that was served least recently. */
 function nextServed(member: Member, insists: boolean): Link | undefined {
-  const most = insists ? IN_FLIGHT_MAX : IN_FLIGHT_USUAL;
+  const most = insists ? IN_FLIGHT_MAX : ownRoom(member);
   let best: Link | undefined;
   for (const link of member.links.values()) {
     if (link.offeredAt !== undefined || link.inFlight >= most) continue;
@@ -71,7 +77,7 @@ export function answerRequest(member: Member, link: Link, piece: number): void {
     offerSlots(member);
     return;
   }
-  if (!wasOffered && member.uploading + member.offers >= member.slots) {
+  if (!wasOffered && member.uploading >= ownSlots(member)) {
     decide(member, { kind: 'refuse', to, piece, why: 'busy' });
     return;
   }
@@ -95,6 +101,7 @@ export function endUpload(member: Member, link: Link, piece: number, isWhole: bo
   endSending(member.uplink, isWhole ? bytesOf(member, piece) : 0, member.now);
   member.offering.sendMs = lately(member.offering.sendMs, member.now - upload.since);
   member.uploading--;
+  countSlots(member);
   link.inFlight = Math.max(0, link.inFlight - 1);
   offerSlots(member);
 }
@@ -158,13 +165,31 @@ export function endUploads(member: Member, link: Link): void {
 /** The member does no more: the uplink that it shares with others has nothing of its on the way. */
 export function leaveUplink(member: Member, now: number): void {
   member.now = now;
+  member.uplink.coming -= member.transfers.length;
+  member.transfers.length = 0;
   for (const link of member.links.values()) endUploads(member, link);
+}
+
+/** What other blobs leave of our slots: each would fill the uplink by itself, and none may wait for all others. */
+export function ownSlots({ slots, uplink, uploading }: Member): number {
+  return Math.max(1, slots - (uplink.sending - uploading));
+}
+
+/** Likewise of what may come to us. */
+export function ownRoom({ room, uplink, transfers }: Member): number {
+  return Math.max(ROOM_MIN, room - (uplink.coming - transfers.length));
 }
 
 /** As many slots as our uplink is worth beside a usual one, so that no one waits long for a slow uplink. */
 export function countSlots(member: Member): void {
-  const share = compareUplink(member);
-  member.slots = Math.max(1, Math.min(SLOTS_MAX, Math.round((SLOTS * share) / member.blobs)));
+  const depth = depthOf(member);
+  member.slots = Math.max(1, Math.min(SLOTS_MAX, Math.round(SLOTS * depth * compareUplink(member))));
+  member.room = Math.round(IN_FLIGHT_USUAL * depth);
+}
+
+function depthOf({ offering: { answerMs, sendMs } }: Member): number {
+  if (sendMs === 0) return 1;
+  return Math.min(DEPTH_FACTOR_MAX, 1 + (DEPTH_GAIN * (answerMs + HAVE_EVERY_MS / 2)) / sendMs);
 }
 
 function compareUplink({ uplink, usualUplink }: Member): number {

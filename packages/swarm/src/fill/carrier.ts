@@ -82,7 +82,6 @@ export function carrier(inside: Inside): Carrier {
     out: (decision) => actOf(acts, decision),
     look() {
       uploads.watch();
-      shareUplink(inside);
       const [waiting] = (filling?.draft.waiting() ?? []).map(({ piece }) => piece).sort((a, b) => a - b);
       if (waiting !== undefined && waiting !== inside.member().reader) step({ kind: 'reading', piece: waiting });
       if (waiting !== undefined) confirmed?.waitsFor(waiting);
@@ -101,23 +100,12 @@ export function carrier(inside: Inside): Carrier {
     async [Symbol.asyncDispose]() {
       leaveUplink(inside.member(), now());
       tools.fetching?.abort();
-      shared.givers.delete(inside);
       neighbours.closeAll();
       downloads.dropAll();
       await keeping?.settled();
       await uploads[Symbol.asyncDispose]();
     },
   };
-}
-
-/** Each blob would fill the uplink by itself; all together they would only make each other late. */
-function shareUplink(inside: Inside): void {
-  const { shared, step } = inside;
-  const { uploading, offers, blobs } = inside.member();
-  if (uploading + offers > 0) shared.givers.add(inside);
-  else shared.givers.delete(inside);
-  const sharing = Math.max(1, shared.givers.size);
-  if (sharing !== blobs) step({ kind: 'sharing', blobs: sharing });
 }
 
 function actOf<K extends MemberDecision['kind']>(acts: Acts, decision: Extract<MemberDecision, { kind: K }>): void {

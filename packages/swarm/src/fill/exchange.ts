@@ -71,7 +71,6 @@ export function openExchange(given: ExchangeParts): Exchange {
     zone: given.zone,
     uplink: newUplink(given.uploadRate),
     random: Math.random,
-    givers: new Set(),
     askForHashes: (digest, plan, signal) =>
       askForHashes({ digest, plan, directory, isBarred: marks.isBarred, control }, signal),
     quarantined(member, ms, why) {

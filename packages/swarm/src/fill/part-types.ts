@@ -22,8 +22,6 @@ export interface Shared {
   /** Monotonic, in ms. */
   readonly now: () => number;
   readonly report: Report;
-  /** The parts that give pieces at present: they share the uplink. */
-  readonly givers: Set<unknown>;
   /** The piece hashes that the blob's holders agree on; undefined when fewer than two say so, or one differs. */
   readonly askForHashes: (
     digest: Digest,

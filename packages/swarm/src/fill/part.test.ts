@@ -49,7 +49,6 @@ async function setScene(): Promise<Scene> {
     line: { report: () => new Promise(() => {}), isThere: async () => false } as unknown as HomeLine, // only this is asked of it here
     now: () => performance.now(),
     report: () => {},
-    givers: new Set(),
     askForHashes: async () => undefined,
     quarantined: () => {},
   };
