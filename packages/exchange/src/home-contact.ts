@@ -106,8 +106,8 @@ function wantsMembers(member: Member): boolean {
 
 /** What no link has, when that is what holds us up: all of it when nothing comes, else what the reader waits for. */
 function findLack(member: Member): Bitmap | undefined {
-  const { now, gainedAt, head, headAt, plan, home, usualMs } = member;
-  const isStarved = member.transfers.length === 0 && now - gainedAt >= Math.max(home.lackMs, usualMs);
+  const { now, gainedAt, head, headAt, plan, home } = member;
+  const isStarved = member.transfers.length === 0 && now - gainedAt >= home.lackMs;
   const isHeadLate = now - headAt >= HEAD_LATE_FACTOR * home.lackMs;
   if (!isStarved && !isHeadLate) return undefined;
   const lacking = emptyBitmap(plan.count);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { bitmapOf, evenChance, planOf, reportWith } from './fake-member.ts';
 import { type Home, newHome, stepHome } from './home.ts';
-import { DOUBT_MS_UNKNOWN, LEASE_QUIET_MS, LEASES_MAX, SUCCESSION_MS } from './limits.ts';
+import { DOUBT_MS, LEASE_QUIET_MS, LEASES_MAX, SUCCESSION_MS } from './limits.ts';
 import type { HomeDecision, MemberReport, Run } from './words.ts';
 
 const COUNT = 128;
@@ -135,9 +135,9 @@ test('one that lacks a piece is named the member that has it, and may fetch it w
   report(home, 0, 1);
   land(home, 10, 1, { start: 0, end: 1 });
   const lacking = bitmapOf(1, [0]);
-  const [answer] = report(home, 3000, 2, { lacking });
+  const [answer] = report(home, 2000, 2, { lacking });
   expect(answer).toMatchObject({ kind: 'answer', answer: { members: [1] } });
-  expect(leases(report(home, 3000 + DOUBT_MS_UNKNOWN, 2, { lacking }))).toHaveLength(1);
+  expect(leases(report(home, 2000 + DOUBT_MS, 2, { lacking }))).toHaveLength(1);
 });
 
 test('what a member with everything reports is not fetched from the origin', () => {

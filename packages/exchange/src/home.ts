@@ -33,7 +33,6 @@ import {
   HOPELESS_FACTOR,
   HOPELESS_MS,
   LEASE_EXTEND_PIECES,
-  LEASE_QUIET_FACTOR,
   LEASE_QUIET_MS,
   LEASES_MAX,
   MEMBERS_NAMED_MAX,
@@ -256,14 +255,9 @@ function mayGoOn(home: Home, guest: Guest): boolean {
 /** Whether the origin serves somebody else: then one that gets nothing is the one in trouble. */
 function othersProgress(home: Home, guest: Guest, now: number): boolean {
   for (const holder of home.holders) {
-    if (holder !== guest && now - holder.progressAt < 2 * quietMs(home)) return true;
+    if (holder !== guest && now - holder.progressAt < 2 * LEASE_QUIET_MS) return true;
   }
   return false;
-}
-
-/** So long nothing need be heard of a lease: where pieces take long, and hosts are busy, that says little. */
-function quietMs({ usualMs }: Home): number {
-  return Math.max(LEASE_QUIET_MS, LEASE_QUIET_FACTOR * usualMs);
 }
 
 function endLease(home: Home, guest: Guest, now: number): void {
@@ -283,11 +277,11 @@ function tick(home: Home, now: number): void {
   home.tickAt = now + TICK_MS;
   noteUsualUplink(home.guests, home.random);
   for (const guest of [...home.holders]) {
-    const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= quietMs(home);
+    const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= LEASE_QUIET_MS;
     if (isMute || isHopeless(home, guest, now)) {
       noteLapse(home, guest);
       endLease(home, guest, now);
-    } else if (guest.questionedAt === undefined && now - guest.progressAt >= quietMs(home)) {
+    } else if (guest.questionedAt === undefined && now - guest.progressAt >= LEASE_QUIET_MS) {
       guest.questionedAt = now;
       home.decisions.push({ kind: 'question', to: guest.member });
     }

@@ -12,7 +12,7 @@ import {
   releaseUnseen,
   takeRun,
 } from './ledger.ts';
-import { DOUBT_MS, DOUBT_MS_UNKNOWN, ORPHAN_MS } from './limits.ts';
+import { DOUBT_MS, ORPHAN_MS } from './limits.ts';
 
 test('runs are given in the order of the blob, each piece once', () => {
   const ledger = newLedger(256);
@@ -72,7 +72,7 @@ test('the first complaint changes nothing, a later one frees the piece', () => {
   noteLanded(ledger, 0, 1, 0);
   expect(complain(ledger, 0, 2, 2000)).toBe('stays');
   expect(complain(ledger, 0, 2, 2001)).toBe('stays');
-  expect(complain(ledger, 0, 2, 2000 + DOUBT_MS_UNKNOWN)).toBe('freed');
+  expect(complain(ledger, 0, 2, 2000 + DOUBT_MS)).toBe('freed');
   expect(ledger.free).toBe(1);
 });
 
@@ -80,18 +80,7 @@ test('when two complain of what rests on one word, it was a lie, and is not beli
   const ledger = newLedger(1);
   noteHeld(ledger, bitmapOf(1, [0]), 1, 0);
   complain(ledger, 0, 2, 2000);
-  expect(complain(ledger, 0, 3, 2000 + DOUBT_MS_UNKNOWN)).toBe('lied');
+  expect(complain(ledger, 0, 3, 2000 + DOUBT_MS)).toBe('lied');
   noteHeld(ledger, bitmapOf(1, [0]), 1, 4000);
   expect(ledger.free).toBe(1);
-});
-
-test('where pieces are soon with others, a piece that is not is doubted sooner', () => {
-  const ledger = newLedger(64);
-  for (let piece = 1; piece <= 20; piece++) {
-    noteLanded(ledger, piece, 1, 0);
-    noteHeld(ledger, bitmapOf(64, [piece]), 2, 100);
-  }
-  noteLanded(ledger, 0, 1, 0);
-  expect(complain(ledger, 0, 2, DOUBT_MS)).toBe('stays');
-  expect(complain(ledger, 0, 3, 2 * DOUBT_MS)).toBe('lied');
 });

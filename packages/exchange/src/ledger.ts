@@ -1,13 +1,5 @@
 import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import {
-  COMPLAINTS_MAX,
-  DOUBT_MS,
-  DOUBT_MS_MAX,
-  DOUBT_MS_UNKNOWN,
-  LEASE_PIECES_MAX,
-  LEASES_MAX,
-  ORPHAN_MS,
-} from './limits.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -33,8 +25,6 @@ export interface Ledger {
   /** No piece before this one is free. */
   firstFree: number;
   free: number;
-  /** How long it usually takes from the landing of a piece until somebody else has it. */
-  spreadMs: number;
 }
 
 export function newLedger(count: number): Ledger {
@@ -51,7 +41,6 @@ export function newLedger(count: number): Ledger {
     contested: emptyBitmap(count),
     firstFree: 0,
     free: count,
-    spreadMs: DOUBT_MS_UNKNOWN,
   };
 }
 
@@ -111,22 +100,10 @@ export function noteHeld(ledger: Ledger, held: Bitmap, member: MemberId, now: nu
 /** A member says it holds a piece. A lease speaks for itself: its holder says when the piece has landed. */
 export function noteClaim(ledger: Ledger, piece: number, member: MemberId, now: number): void {
   if (hasPiece(ledger.landed, piece)) {
-    if (ledger.fetchers[piece] !== member) noteSpread(ledger, piece, now);
+    if (ledger.fetchers[piece] !== member) addPiece(ledger.spread, piece);
   } else if (piece < ledger.count && !hasPiece(ledger.taken, piece) && !hasPiece(ledger.contested, piece)) {
     noteLanded(ledger, piece, member, now);
   }
-}
-
-function noteSpread(ledger: Ledger, piece: number, now: number): void {
-  if (hasPiece(ledger.spread, piece)) return;
-  addPiece(ledger.spread, piece);
-  const tookMs = now - (ledger.changedAt[piece] ?? now);
-  ledger.spreadMs = 0.8 * ledger.spreadMs + 0.2 * tookMs;
-}
-
-/** So long it may take to find a piece: where all are slow, nobody has lied. */
-function doubtMs({ spreadMs }: Ledger): number {
-  return Math.min(DOUBT_MS_MAX, Math.max(DOUBT_MS, spreadMs));
 }
 
 /** Whether the member is to fetch the piece. */
@@ -196,7 +173,7 @@ export function releaseDoubtful(ledger: Ledger, now: number): void {
  * well, the piece is freed. If more than one complained of what rests on one member's word, that word is worthless.
  */
 export function complain(ledger: Ledger, piece: number, by: MemberId, now: number): 'stays' | 'freed' | 'lied' {
-  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < doubtMs(ledger)) return 'stays';
+  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return 'stays';
   const complaints = (ledger.complaints[piece] ?? 0) + 1;
   ledger.complaints[piece] = Math.min(complaints, COMPLAINTS_MAX);
   if (complaints === 1) {
@@ -205,7 +182,7 @@ export function complain(ledger: Ledger, piece: number, by: MemberId, now: numbe
   }
   if (ledger.complainers[piece] !== by) ledger.complainers[piece] = SEVERAL;
   const isSpread = hasPiece(ledger.spread, piece);
-  const isEarly = now - (ledger.complainedAt[piece] ?? 0) < doubtMs(ledger);
+  const isEarly = now - (ledger.complainedAt[piece] ?? 0) < DOUBT_MS;
   if (isEarly || (isSpread && complaints < COMPLAINTS_MAX)) return 'stays';
   const isLie = !isSpread && ledger.complainers[piece] === SEVERAL;
   release(ledger, piece);

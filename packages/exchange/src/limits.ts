@@ -47,7 +47,7 @@ export const HAVE_EVERY_MS = 50;
 /** Bookkeeping that no event triggers. */
 export const TICK_MS = 250;
 /** A slot that was offered is kept this long. */
-export const OFFER_MS = 1000;
+export const OFFER_MS = 250;
 /** After BUSY a link is not asked again for this long, unless it offers. */
 export const BUSY_MS = 250;
 /** A link that answers nothing but BUSY for this long is as good as one that has nothing; usually it offers long before. */
@@ -94,15 +94,10 @@ export const LEASE_PIECES_MAX = 8;
 export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
-/** The same where pieces take longer, in the time that one takes. */
-export const LEASE_QUIET_FACTOR = 3;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const ORPHAN_MS = 2000;
 /** Between the landing of a piece and a complaint that counts, and between that and the one that frees it. */
 export const DOUBT_MS = 500;
-/** The same while nothing is known of how long news of pieces takes, and where it takes long, at most. */
-export const DOUBT_MS_UNKNOWN = 2000;
-export const DOUBT_MS_MAX = 4000;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 8;
 /** Complaints about a piece that others have, before it is fetched once more. */
