@@ -11,6 +11,7 @@ import {
 } from './limits.ts';
 import type { Member } from './member-state.ts';
 import { newUplink } from './uplink.ts';
+import { leaveUplink } from './upload.ts';
 import type { MemberDecision, MemberEvent } from './words.ts';
 
 const COUNT = 32;
@@ -58,6 +59,16 @@ test('what comes for one blob leaves less room for the next, which always has so
   for (let count = 0; count < IN_FLIGHT_USUAL; count++) offer(first, 1);
   for (let count = 0; count < ROOM_MIN; count++) expect(only(offer(second, 1), 'request')).toHaveLength(1);
   expect(offer(second, 1)).toEqual([{ kind: 'decline', to: 1, inFlight: ROOM_MIN }]);
+});
+
+test('what was coming for a blob that ends leaves its room to the others', () => {
+  const uplink = newUplink();
+  const member = fakeMember(COUNT, { uplink });
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  for (let count = 0; count < IN_FLIGHT_USUAL; count++) offer(member, 1);
+  expect(uplink.coming).toBe(IN_FLIGHT_USUAL);
+  leaveUplink(member, 2);
+  expect(uplink.coming).toBe(0);
 });
 
 test('the same piece is not asked for twice', () => {
