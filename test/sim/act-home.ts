@@ -74,6 +74,10 @@ function actHome(world: World, at: Host, decision: HomeDecision): void {
       break;
     case 'lease':
       tell(world, at, decision.to, { kind: 'leased', home, run: decision.run });
+      later(world, 2 * world.halfRtt, () => {
+        const to = hostOf(world, decision.to);
+        if (to.isAlive && to.vice !== 'mute') world.stepHome(at, { kind: 'told', member: decision.to });
+      });
       break;
     case 'question':
       tell(world, at, decision.to, { kind: 'questioned', home });

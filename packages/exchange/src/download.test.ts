@@ -85,6 +85,14 @@ test('a transfer that does not begin in two seconds is asked for elsewhere', () 
   expect(member.open.some((bits) => bits !== 0)).toBe(true);
 });
 
+test('a host that is itself late takes nobody for stalled who may be as late', () => {
+  const member = linked(1, 2);
+  offer(member, 0);
+  for (let now = 250; now < FIRST_BYTE_MS; now += 250) happen(member, now, { kind: 'tick', lateMs: 1000 });
+  expect(only(happen(member, FIRST_BYTE_MS + 1, { kind: 'tick' }), 'cancel')).toEqual([]);
+  expect(only(happen(member, 4 * 1000 + 1, { kind: 'tick' }), 'cancel')).toMatchObject([{ from: 1 }]);
+});
+
 test('a link that stalls three times, with nothing delivered in between, is put in quarantine', () => {
   const member = linked(1, 2);
   const decisions: MemberDecision[] = [];

@@ -1,3 +1,4 @@
+import { patientMs } from './answers.ts';
 import { hasPiece, listPieces, removePiece } from './bitmap.ts';
 import { noteGain } from './home-contact.ts';
 import {
@@ -99,7 +100,8 @@ export function watchTransfers(member: Member): void {
   for (const transfer of [...transfers]) {
     // An earlier one may have taken its link with it.
     if (!transfers.includes(transfer)) continue;
-    const patienceMs = transfer.heardAt === transfer.askedAt ? FIRST_BYTE_MS : STALL_MS;
+    const leastMs = transfer.heardAt === transfer.askedAt ? FIRST_BYTE_MS : STALL_MS;
+    const patienceMs = patientMs(leastMs, member.home.answerMs);
     if (now - transfer.heardAt > patienceMs || isHopeless(member, transfer)) giveUp(member, transfer);
     else if (isLate(member, transfer)) hedge(member, transfer);
   }

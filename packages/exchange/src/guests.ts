@@ -1,3 +1,4 @@
+import { usualAnswer } from './answers.ts';
 import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX, UPLINK_LIKE_FACTOR, UPLINKS_SAMPLED } from './limits.ts';
 import type { MemberId } from './words.ts';
 
@@ -16,6 +17,8 @@ export interface Guest {
   leased: number;
   leasedAt: number;
   progressAt: number;
+  /** When it was sent a lease that it may not have heard of; undefined when there is none. */
+  toldAt: number | undefined;
   /** When it was asked after its lease; undefined when no question is open. */
   questionedAt: number | undefined;
   /** Pieces a second it fetched from the origin; 0 when unknown. */
@@ -30,6 +33,8 @@ export interface Guest {
 
 /** The members of one blob's swarm that a home knows, by zone. */
 export interface Guests {
+  /** How long members usually take to answer; 0 while it is not known. */
+  answerMs: number;
   /** The uplink of a usual member; 0 while it is not known. */
   usualUplink: number;
   readonly byId: Map<MemberId, Guest>;
@@ -37,7 +42,11 @@ export interface Guests {
 }
 
 export function newGuests(): Guests {
-  return { usualUplink: 0, byId: new Map(), zones: new Map() };
+  return { answerMs: 0, usualUplink: 0, byId: new Map(), zones: new Map() };
+}
+
+export function noteAnswer(guests: Guests, askedAt: number | undefined, now: number): void {
+  if (askedAt !== undefined) guests.answerMs = usualAnswer(guests.answerMs, now - askedAt);
 }
 
 /** Undefined when there are too many already. */
@@ -56,6 +65,7 @@ export function addGuest(
     leased: 0,
     leasedAt: now,
     progressAt: now,
+    toldAt: undefined,
     questionedAt: undefined,
     pace: 0,
     isRefused: false,
@@ -78,13 +88,18 @@ export function removeGuest(guests: Guests, guest: Guest): void {
   if (zone?.length === 0) guests.zones.delete(guest.zone);
 }
 
-/** Members to link to, at random: most of the same zone, some of others, first those to be tried first. */
-export function nameMembers(guests: Guests, guest: Guest, random: () => number): MemberId[] {
+/** Members to link to, at random: most of the same zone, some of others, whoever is to come first before all. */
+export function nameMembers(
+  guests: Guests,
+  guest: Guest,
+  random: () => number,
+  first: Iterable<MemberId> = [],
+): MemberId[] {
   const own = guests.zones.get(guest.zone) ?? [];
   const others = [...guests.zones.values()].filter((zone) => zone !== own);
   const far = others.length === 0 ? [] : sample(others, MEMBERS_NAMED_MAX, random);
   const near = sample([own], MEMBERS_NAMED_MAX - Math.min(far.length, MEMBERS_NAMED_FAR), random);
-  const named = new Set<MemberId>();
+  const named = new Set<MemberId>(first);
   // One of another zone early on: a zone that keeps to itself would wait for its own leases.
   for (const member of [...near.slice(0, 4), ...far.slice(0, 2), ...near.slice(4), ...far.slice(2)]) named.add(member);
   named.delete(guest.member);

@@ -77,6 +77,43 @@ test('a quiet holder is asked, and one that does not answer loses the lease to a
   expect(leases(ended)).toMatchObject([{ to: LEASES_MAX + 1, run: { start: 0, end: 1 } }]);
 });
 
+test('where every member takes long to answer, a quiet one is waited for as well', () => {
+  const home = start();
+  for (let member = 1; member <= LEASES_MAX; member++) report(home, 0, member);
+  for (let member = 2; member <= LEASES_MAX; member++) stepHome(home, 800, { kind: 'told', member });
+  expect(stepHome(home, 1000, { kind: 'tick' })).toContainEqual({ kind: 'question', to: 1 });
+  expect(stepHome(home, 1000 + 4 * 800 - 1, { kind: 'tick' })).toEqual([]);
+  expect(stepHome(home, 1000 + 4 * 800, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
+});
+
+test('who answers late alone does not make others be waited for', () => {
+  const home = start();
+  for (let member = 1; member <= LEASES_MAX; member++) report(home, 0, member);
+  for (let member = 2; member < LEASES_MAX; member++) stepHome(home, 10, { kind: 'told', member });
+  stepHome(home, 1000, { kind: 'told', member: LEASES_MAX });
+  expect(stepHome(home, 1000, { kind: 'tick' })).toContainEqual({ kind: 'question', to: 1 });
+  expect(stepHome(home, 2000, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
+});
+
+test('a home that is late itself waits for others as well', () => {
+  const home = start();
+  report(home, 0, 1);
+  expect(stepHome(home, 1000, { kind: 'tick' })).toContainEqual({ kind: 'question', to: 1 });
+  for (let now = 1250; now < 2000; now += 250) stepHome(home, now, { kind: 'tick', lateMs: 1000 });
+  expect(stepHome(home, 2250, { kind: 'tick' })).toEqual([]);
+  expect(stepHome(home, 1000 + 4 * 1000, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
+});
+
+test('however late answers are, none is waited for without end', () => {
+  const home = start();
+  for (let member = 1; member <= LEASES_MAX; member++) report(home, 0, member);
+  stepHome(home, 1000, { kind: 'tick' });
+  for (let member = 2; member <= LEASES_MAX; member++) {
+    stepHome(home, 10_900, { kind: 'progress', member, hasProgress: true });
+  }
+  expect(stepHome(home, 11_000, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
+});
+
 test('a slow holder keeps its lease as long as bytes come', () => {
   const home = start();
   report(home, 0, 1);

@@ -1,4 +1,5 @@
 import type { PiecePlan } from '@drayage/core';
+import { patientMs, usualWhenLate } from './answers.ts';
 import { hasPiece, listPieces } from './bitmap.ts';
 import {
   addGuest,
@@ -8,6 +9,7 @@ import {
   isSlow,
   nameMembers,
   newGuests,
+  noteAnswer,
   noteUsualUplink,
   removeGuest,
 } from './guests.ts';
@@ -29,13 +31,14 @@ import {
   takeRun,
 } from './ledger.ts';
 import {
+  DOUBT_MS,
   GUEST_SILENT_MS,
   HOPELESS_FACTOR,
   HOPELESS_MS,
   LEASE_EXTEND_PIECES,
   LEASE_QUIET_MS,
   LEASES_MAX,
-  MEMBERS_NAMED_MAX,
+  LINKING_ANSWERS,
   REPORT_MS_MIN,
   REPORTS_PER_SECOND,
   SUCCESSION_MS,
@@ -80,7 +83,7 @@ export function newHome({ plan, random }: HomeParts, now: number): Home {
 
 /** Takes in one event and says what is to be done. `now` in ms, never less than before. */
 export function stepHome(home: Home, now: number, event: HomeEvent): readonly HomeDecision[] {
-  if (event.kind === 'tick') tick(home, now);
+  if (event.kind === 'tick') tick(home, now, event.lateMs);
   else if (event.kind === 'reported') noteReport(home, now, event);
   else stepGuest(home, now, event);
   const { decisions } = home;
@@ -95,7 +98,12 @@ function stepGuest(home: Home, now: number, event: Exclude<HomeEvent, { kind: 't
     case 'landed':
       landed(home, guest, event.piece, now);
       break;
+    case 'told':
+      noteAnswer(home.guests, guest.toldAt, now);
+      guest.toldAt = undefined;
+      break;
     case 'progress':
+      noteAnswer(home.guests, guest.questionedAt, now);
       guest.questionedAt = undefined;
       if (event.hasProgress) guest.progressAt = now;
       else if (othersProgress(home, guest, now)) endLease(home, guest, now);
@@ -138,7 +146,8 @@ function noteReport(
   if (!known) welcome(home, guest, report, now);
   if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
   const lacking = report.lacking ? listPieces(report.lacking) : [];
-  const members = report.wantsMembers || lacking.length > 0 ? nameFor(home, guest, lacking) : [];
+  const isHelped = report.wantsMembers || lacking.length > 0;
+  const members = isHelped ? nameMembers(guests, guest, home.random, fetchersOf(ledger, lacking)) : [];
   home.decisions.push({
     kind: 'answer',
     to: member,
@@ -146,13 +155,6 @@ function noteReport(
   });
   if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
-}
-
-/** Members to link to; those who are said to have what is lacking come first. */
-function nameFor({ guests, ledger, random }: Home, guest: Guest, lacking: readonly number[]): MemberId[] {
-  const members = new Set([...fetchersOf(ledger, lacking), ...nameMembers(guests, guest, random)]);
-  members.delete(guest.member);
-  return [...members].slice(0, MEMBERS_NAMED_MAX);
 }
 
 /** The first that comes from a home before this one is followed by others, with pieces and leases: they are waited for. */
@@ -169,10 +171,12 @@ function welcome(home: Home, guest: Guest, report: MemberReport, now: number): v
 
 /** Pieces a member cannot find: those it may fetch itself. */
 function noteLack(home: Home, guest: Guest, lacking: readonly number[], now: number): void {
+  const doubtMs = patientMs(DOUBT_MS, LINKING_ANSWERS * home.guests.answerMs);
   for (const piece of lacking) {
     if (piece >= home.plan.count) return;
     const fetcher = home.guests.byId.get(home.ledger.fetchers[piece] ?? guest.member);
-    if (complain(home.ledger, piece, guest.member, now) === 'lied' && fetcher) noteLapse(home, fetcher);
+    if (complain(home.ledger, piece, { by: guest.member, doubtMs }, now) === 'lied' && fetcher)
+      noteLapse(home, fetcher);
   }
   const [first] = lacking.filter((piece) => !hasPiece(home.ledger.taken, piece));
   if (first !== undefined && !guest.isRefused) grant(home, guest, now, first);
@@ -209,6 +213,7 @@ function grant(home: Home, guest: Guest, now: number, from?: number): Run | unde
     guest.questionedAt = undefined;
   }
   guest.leased += run.end - run.start;
+  guest.toldAt ??= now;
   home.holders.add(guest);
   home.decisions.push({ kind: 'lease', to: guest.member, run });
   return run;
@@ -273,11 +278,13 @@ function isHopeless({ usualMs }: Home, guest: Guest, now: number): boolean {
   return usualMs > 0 && now - guest.leasedAt > Math.max(HOPELESS_MS, HOPELESS_FACTOR * usualMs);
 }
 
-function tick(home: Home, now: number): void {
+function tick(home: Home, now: number, lateMs = 0): void {
   home.tickAt = now + TICK_MS;
   noteUsualUplink(home.guests, home.random);
+  home.guests.answerMs = usualWhenLate(home.guests.answerMs, lateMs);
+  const muteMs = patientMs(LEASE_QUIET_MS, home.guests.answerMs);
   for (const guest of [...home.holders]) {
-    const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= LEASE_QUIET_MS;
+    const isMute = guest.questionedAt !== undefined && now - guest.questionedAt >= muteMs;
     if (isMute || isHopeless(home, guest, now)) {
       noteLapse(home, guest);
       endLease(home, guest, now);

@@ -67,20 +67,22 @@ test('a leased piece has landed only when its holder says so', () => {
   expect(countUnseen(ledger, 2)).toBe(0);
 });
 
+const by = (member: number) => ({ by: member, doubtMs: DOUBT_MS });
+
 test('the first complaint changes nothing, a later one frees the piece', () => {
   const ledger = newLedger(1);
   noteLanded(ledger, 0, 1, 0);
-  expect(complain(ledger, 0, 2, 2000)).toBe('stays');
-  expect(complain(ledger, 0, 2, 2001)).toBe('stays');
-  expect(complain(ledger, 0, 2, 2000 + DOUBT_MS)).toBe('freed');
+  expect(complain(ledger, 0, by(2), 2000)).toBe('stays');
+  expect(complain(ledger, 0, by(2), 2001)).toBe('stays');
+  expect(complain(ledger, 0, by(2), 2000 + DOUBT_MS)).toBe('freed');
   expect(ledger.free).toBe(1);
 });
 
 test('when two complain of what rests on one word, it was a lie, and is not believed again', () => {
   const ledger = newLedger(1);
   noteHeld(ledger, bitmapOf(1, [0]), 1, 0);
-  complain(ledger, 0, 2, 2000);
-  expect(complain(ledger, 0, 3, 2000 + DOUBT_MS)).toBe('lied');
+  complain(ledger, 0, by(2), 2000);
+  expect(complain(ledger, 0, by(3), 2000 + DOUBT_MS)).toBe('lied');
   noteHeld(ledger, bitmapOf(1, [0]), 1, 4000);
   expect(ledger.free).toBe(1);
 });

@@ -1,5 +1,5 @@
 import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
+import { COMPLAINTS_MAX, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -168,12 +168,23 @@ export function releaseDoubtful(ledger: Ledger, now: number): void {
   }
 }
 
+interface Complaint {
+  readonly by: MemberId;
+  /** Between the landing of a piece and a complaint that counts, and between that and the one that frees it. */
+  readonly doubtMs: number;
+}
+
 /**
  * A member looked for the piece in vain. It is told who is said to have it; when there are complaints a while later as
  * well, the piece is freed. If more than one complained of what rests on one member's word, that word is worthless.
  */
-export function complain(ledger: Ledger, piece: number, by: MemberId, now: number): 'stays' | 'freed' | 'lied' {
-  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < DOUBT_MS) return 'stays';
+export function complain(
+  ledger: Ledger,
+  piece: number,
+  { by, doubtMs }: Complaint,
+  now: number,
+): 'stays' | 'freed' | 'lied' {
+  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < doubtMs) return 'stays';
   const complaints = (ledger.complaints[piece] ?? 0) + 1;
   ledger.complaints[piece] = Math.min(complaints, COMPLAINTS_MAX);
   if (complaints === 1) {
@@ -182,7 +193,7 @@ export function complain(ledger: Ledger, piece: number, by: MemberId, now: numbe
   }
   if (ledger.complainers[piece] !== by) ledger.complainers[piece] = SEVERAL;
   const isSpread = hasPiece(ledger.spread, piece);
-  const isEarly = now - (ledger.complainedAt[piece] ?? 0) < DOUBT_MS;
+  const isEarly = now - (ledger.complainedAt[piece] ?? 0) < doubtMs;
   if (isEarly || (isSpread && complaints < COMPLAINTS_MAX)) return 'stays';
   const isLie = !isSpread && ledger.complainers[piece] === SEVERAL;
   release(ledger, piece);

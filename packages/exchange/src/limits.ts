@@ -94,9 +94,16 @@ export const LEASE_PIECES_MAX = 8;
 export const LEASE_EXTEND_PIECES = 2;
 /** A lease without a piece for this long is asked after; without an answer for as long again it ends. */
 export const LEASE_QUIET_MS = 1000;
+/** A connection to the origin that was silent for no longer than this is slow, not dead. */
+export const ORIGIN_SILENT_MS = 3000;
+/** Where answers take long, waits for one are as long as so many usual answers, but no longer than the second. */
+export const ANSWER_FACTOR = 4;
+export const ANSWER_WAIT_MS_MAX = 10_000;
+/** Usual answers that pass until a member is linked to another: whoever looks for a piece may be doing that. */
+export const LINKING_ANSWERS = 3;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
 export const ORPHAN_MS = 2000;
-/** Between the landing of a piece and a complaint that counts, and between that and the one that frees it. */
+/** A piece is believed to be where it landed for this long, and for as long again after the first complaint. */
 export const DOUBT_MS = 500;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 8;

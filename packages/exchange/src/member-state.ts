@@ -1,4 +1,5 @@
 import type { PiecePlan } from '@drayage/core';
+import { patientMs } from './answers.ts';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
 import { HOME_ANSWER_MS, IN_FLIGHT_USUAL, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
 import type { Standing } from './standing.ts';
@@ -114,6 +115,8 @@ interface HomeContact {
   index: number;
   /** When a report went out that is still to be answered; undefined when none is. */
   askedAt: number | undefined;
+  /** How long homes usually take to answer; 0 when unknown. */
+  answerMs: number;
   reportAt: number;
   lackMs: number;
   lackedAt: number;
@@ -217,6 +220,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     home: {
       index: 0,
       askedAt: undefined,
+      answerMs: 0,
       reportAt: now,
       lackMs: LACK_MS,
       lackedAt: now,
@@ -267,8 +271,9 @@ export function helloOf({ told, zone }: Member): Hello {
 
 /** When the next tick is needed. */
 export function nextDue(member: Member): number {
-  const { askedAt } = member.home;
-  return Math.min(member.tickAt, member.tellAt, (askedAt ?? Number.POSITIVE_INFINITY) + HOME_ANSWER_MS);
+  const { askedAt, answerMs } = member.home;
+  const lateAt = (askedAt ?? Number.POSITIVE_INFINITY) + patientMs(HOME_ANSWER_MS, answerMs);
+  return Math.min(member.tickAt, member.tellAt, lateAt);
 }
 
 export function passTick(member: Member): void {

@@ -1,3 +1,4 @@
+import { usualWhenLate } from './answers.ts';
 import { addPiece, firstAbsent, hasPiece } from './bitmap.ts';
 import { askAround, learnPace, loseFrom, noteRefusal, takeOffer, watchTransfers } from './download.ts';
 import { changeHomes, homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
@@ -117,6 +118,7 @@ function stepHome(member: Member, event: Extract<MemberEvent, { home: MemberId }
 function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } | { home: MemberId }>): void {
   switch (event.kind) {
     case 'tick':
+      member.home.answerMs = usualWhenLate(member.home.answerMs, event.lateMs ?? 0);
       tick(member);
       break;
     case 'reading':

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { ORIGIN_RETRY_MS, PATIENCE_MS } from './limits.ts';
+import { ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent, Run } from './words.ts';
 
@@ -69,8 +69,18 @@ test('a holder that is asked says whether bytes come', () => {
   const member = fakeMember(COUNT);
   happen(member, 0, lease(0, 2));
   const question: MemberEvent = { kind: 'questioned', home: 100 };
-  expect(happen(member, 2000, question)).toEqual([{ kind: 'answer', home: 100, hasProgress: false }]);
-  expect(happen(member, 2100, { kind: 'origin heard' }, question)).toEqual([
+  expect(happen(member, ORIGIN_SILENT_MS - 1, question)).toMatchObject([{ hasProgress: true }]);
+  expect(happen(member, ORIGIN_SILENT_MS, question)).toEqual([{ kind: 'answer', home: 100, hasProgress: false }]);
+  expect(happen(member, ORIGIN_SILENT_MS + 100, { kind: 'origin heard' }, question)).toEqual([
+    { kind: 'answer', home: 100, hasProgress: true },
+  ]);
+});
+
+test('a holder whose pieces have all come says so, though its home may not have heard of them yet', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, lease(0, 1));
+  arrive(member, 1, 0);
+  expect(happen(member, 60_000, { kind: 'questioned', home: 100 })).toEqual([
     { kind: 'answer', home: 100, hasProgress: true },
   ]);
 });

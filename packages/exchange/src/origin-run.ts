@@ -1,9 +1,10 @@
+import { patientMs } from './answers.ts';
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
 import {
   LEASE_PIECES_MAX,
-  LEASE_QUIET_MS,
   ORIGIN_RETRY_MS,
   ORIGIN_RETRY_MS_MAX,
+  ORIGIN_SILENT_MS,
   PATIENCE_MS,
   PIECE_PATIENCE_MS,
 } from './limits.ts';
@@ -92,9 +93,10 @@ function reopen(member: Member): void {
   member.origin.queue = [];
 }
 
-/** Whether bytes come from the origin, as the home wants to know. */
-export function hasProgress(member: Member): boolean {
-  return member.origin.isFetching && member.now - member.origin.heardAt < LEASE_QUIET_MS;
+/** Whether bytes come from the origin, or have come and the home will soon hear of it. */
+export function hasProgress({ origin, home, now }: Member): boolean {
+  if (origin.queue.length === 0) return true;
+  return origin.isFetching && now - origin.heardAt < patientMs(ORIGIN_SILENT_MS, home.answerMs);
 }
 
 /** Without a home, takes from the origin what no link has. Members in the same case start at different places. */

@@ -23,7 +23,8 @@ export interface Hello {
 
 /** What happens to a member of one blob's swarm. */
 export type MemberEvent =
-  | { readonly kind: 'tick' }
+  /** With how late it comes, which tells how busy this host is. */
+  | { readonly kind: 'tick'; readonly lateMs?: number }
   /** The reader wants this piece next. */
   | { readonly kind: 'reading'; readonly piece: number }
   | { readonly kind: 'linked'; readonly link: MemberId; readonly hello: Hello }
@@ -132,9 +133,11 @@ export interface HomeAnswer {
 
 /** What happens to the home of one blob. */
 export type HomeEvent =
-  | { readonly kind: 'tick' }
+  | { readonly kind: 'tick'; readonly lateMs?: number }
   | { readonly kind: 'reported'; readonly member: MemberId; readonly report: MemberReport }
   | { readonly kind: 'landed'; readonly member: MemberId; readonly piece: number }
+  /** It has heard of its lease. */
+  | { readonly kind: 'told'; readonly member: MemberId }
   | { readonly kind: 'progress'; readonly member: MemberId; readonly hasProgress: boolean }
   | { readonly kind: 'returned'; readonly member: MemberId; readonly isRefused: boolean }
   | { readonly kind: 'left'; readonly member: MemberId };

@@ -62,6 +62,8 @@ interface Entry {
   /** When it was last looked up who is on record as a holder. */
   lookedAt: number;
   timer: NodeJS.Timeout | undefined;
+  /** When the timer is to go off. */
+  dueAt: number;
 }
 
 export function openDesk(parts: DeskParts): Desk {
@@ -121,10 +123,9 @@ function keepHomes(parts: DeskParts): Homes {
   let isOver = false;
   /** A home knows at once who has the blob already, so that nobody is sent to the origin for it. */
   async function begin(about: About, founder: MemberId): Promise<Entry> {
-    const plan = planPieces(about.size);
     const holders = await holdersOf(about.digest);
-    const home = newHome({ plan, random }, now());
-    const entry: Entry = { about, founder, home, usedAt: now(), lookedAt: now(), timer: undefined };
+    const home = newHome({ plan: planPieces(about.size), random }, now());
+    const entry: Entry = { about, founder, home, usedAt: now(), lookedAt: now(), timer: undefined, dueAt: now() };
     ready.set(keyOf(about), entry);
     welcome(parts, entry, holders, step);
     return entry;
@@ -164,13 +165,14 @@ function keepHomes(parts: DeskParts): Homes {
     clearTimeout(entry.timer);
     if (isOver) return answer;
     const waitMs = entry.home.holders.size > 0 ? Math.max(1, entry.home.tickAt - now()) : IDLE_TICK_MS;
+    entry.dueAt = now() + waitMs;
     entry.timer = setTimeout(tick, waitMs, entry).unref();
     return answer;
   }
 
   function tick(entry: Entry): void {
     if (now() - entry.usedAt > QUIET_MS) ready.delete(keyOf(entry.about));
-    else step(entry, { kind: 'tick' });
+    else step(entry, { kind: 'tick', lateMs: Math.max(0, now() - entry.dueAt) });
   }
 
   return {
@@ -250,6 +252,7 @@ async function carryOut(
   const member = decision.kind === 'withdraw' ? decision.from : decision.to;
   try {
     const hasProgress = await tell(member, entry.about, wordOf(decision));
+    if (decision.kind === 'lease') step(entry, { kind: 'told', member });
     if (decision.kind === 'question') step(entry, { kind: 'progress', member, hasProgress });
   } catch (error) {
     if (!isFailure(error)) report({ kind: 'error', where: 'home', problem: describe(error) });

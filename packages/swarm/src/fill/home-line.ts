@@ -12,7 +12,7 @@ const LANDED_EVERY_MS = 5;
 /** Pieces of one lease that are believed: a home that wants more fetched at once does not know what it does. */
 const LEASE_PIECES_MAX = 64;
 /** The exchange itself is quicker to pass over a home; this only bounds what is waited for. */
-const WAIT_MS = 3000;
+const WAIT_MS = 10_000;
 const REPORT_MS_MAX = 60_000;
 const MEMBERS_MAX = 32;
 const NEARER_MAX = 3;

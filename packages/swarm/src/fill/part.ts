@@ -52,11 +52,11 @@ export function takePart(parts: PartParts): Part {
     if (!stop.signal.aborted) clock.ring(nextDue(member));
   }, end);
 
-  const clock = openClock(now, () => {
+  const clock = openClock(now, (lateMs) => {
     attempt(carry.look, end);
     if (!member.isSealed || member.uploading > 0) usedAt = now();
     else if (now() - usedAt > lingerOf(carry)) return close();
-    step({ kind: 'tick' });
+    step({ kind: 'tick', lateMs });
   });
 
   function end(outcome: 'proven' | Error): void {
@@ -151,14 +151,15 @@ function homeWords(
 }
 
 /** Calls once, at the earliest of the times it was told. */
-function openClock(now: () => number, call: () => void): { ring(at: number): void; stop(): void } {
+function openClock(now: () => number, call: (lateMs: number) => void): { ring(at: number): void; stop(): void } {
   let timer: NodeJS.Timeout | undefined;
   let dueAt = Number.POSITIVE_INFINITY;
   let isStopped = false;
 
   function ringing(): void {
+    const lateMs = Math.max(0, now() - dueAt);
     dueAt = Number.POSITIVE_INFINITY;
-    if (!isStopped) call();
+    if (!isStopped) call(lateMs);
   }
 
   return {
