@@ -8,6 +8,7 @@ import {
   IN_FLIGHT_USUAL,
   LATE_MS,
   ROOM_MIN,
+  TICK_MS,
 } from './limits.ts';
 import type { Member } from './member-state.ts';
 import { newUplink } from './uplink.ts';
@@ -91,6 +92,18 @@ test('a host that is itself late takes nobody for stalled who may be as late', (
   for (let now = 250; now < FIRST_BYTE_MS; now += 250) happen(member, now, { kind: 'tick', lateMs: 1000 });
   expect(only(happen(member, FIRST_BYTE_MS + 1, { kind: 'tick' }), 'cancel')).toEqual([]);
   expect(only(happen(member, 4 * 1000 + 1, { kind: 'tick' }), 'cancel')).toMatchObject([{ from: 1 }]);
+});
+
+test('where pieces usually take long, one that pauses is waited for longer', () => {
+  const member = linked(1, 2);
+  const [slow] = only(offer(member, 0), 'request');
+  happen(member, FIRST_BYTE_MS, arrival(1, slow?.piece ?? 0));
+  const [next] = only(offer(member, FIRST_BYTE_MS), 'request');
+  const givenUpAt = 3 * FIRST_BYTE_MS;
+  const isCancelled = (now: number) =>
+    only(happen(member, now, { kind: 'tick' }), 'cancel').some(({ piece }) => piece === next?.piece);
+  expect(isCancelled(givenUpAt)).toBe(false);
+  expect(isCancelled(givenUpAt + TICK_MS)).toBe(true);
 });
 
 test('a link that stalls three times, with nothing delivered in between, is put in quarantine', () => {

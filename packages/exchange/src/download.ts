@@ -27,6 +27,9 @@ import { forgive, noteMiss } from './standing.ts';
 import { cancel, endTransfer, findTransfer } from './transfers.ts';
 import { ownRoom } from './upload.ts';
 
+/** Pieces that usually take long come in fits: half of that time stands beside the time of an answer. */
+const STALL_SHARE = 0.5;
+
 /** Makes use of a slot that a link offers, or says that there is no use for it. */
 export function takeOffer(member: Member, link: Link, insists: boolean): void {
   link.busyUntil = 0;
@@ -101,7 +104,7 @@ export function watchTransfers(member: Member): void {
     // An earlier one may have taken its link with it.
     if (!transfers.includes(transfer)) continue;
     const leastMs = transfer.heardAt === transfer.askedAt ? FIRST_BYTE_MS : STALL_MS;
-    const patienceMs = patientMs(leastMs, member.home.answerMs);
+    const patienceMs = patientMs(leastMs, Math.max(member.home.answerMs, STALL_SHARE * member.usualMs));
     if (now - transfer.heardAt > patienceMs || isHopeless(member, transfer)) giveUp(member, transfer);
     else if (isLate(member, transfer)) hedge(member, transfer);
   }

@@ -1,5 +1,13 @@
 import { usualAnswer } from './answers.ts';
-import { GUESTS_MAX, MEMBERS_NAMED_FAR, MEMBERS_NAMED_MAX, UPLINK_LIKE_FACTOR, UPLINKS_SAMPLED } from './limits.ts';
+import {
+  GUESTS_MAX,
+  MEMBERS_NAMED_FAR,
+  MEMBERS_NAMED_MAX,
+  REPORT_MS_MIN,
+  REPORTS_PER_SECOND,
+  UPLINK_LIKE_FACTOR,
+  UPLINKS_SAMPLED,
+} from './limits.ts';
 import type { MemberId } from './words.ts';
 
 /** Draws for one member to be picked, at most: the same one may come up again. */
@@ -43,6 +51,11 @@ export interface Guests {
 
 export function newGuests(): Guests {
   return { answerMs: 0, usualUplink: 0, byId: new Map(), zones: new Map() };
+}
+
+/** How often each is asked to report, in ms. */
+export function reportEvery({ byId }: Guests): number {
+  return Math.max(REPORT_MS_MIN, (1000 * byId.size) / REPORTS_PER_SECOND);
 }
 
 export function noteAnswer(guests: Guests, askedAt: number | undefined, now: number): void {

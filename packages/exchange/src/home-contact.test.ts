@@ -23,17 +23,6 @@ test('a home that does not answer in time is passed over for the next', () => {
   expect(report).toMatchObject({ home: 101, report: { isFollowing: true } });
 });
 
-test('a home that usually takes long to answer is waited for longer', () => {
-  const member = fakeMember(COUNT);
-  happen(member, 0, { kind: 'tick' });
-  happen(member, 1500, answer(100));
-  expect(only(happen(member, 3000, { kind: 'tick' }), 'report')).toHaveLength(1);
-  expect(happen(member, 3000 + 4 * 1500 - 1, { kind: 'tick' })).not.toContainEqual(
-    expect.objectContaining({ kind: 'report' }),
-  );
-  expect(only(happen(member, 3000 + 4 * 1500, { kind: 'tick' }), 'report')).toMatchObject([{ home: 101 }]);
-});
-
 test('a home that is known to be gone is passed over at once, and the next learns of the leases', () => {
   const member = fakeMember(COUNT);
   happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'leased', home: 100, run: { start: 4, end: 6 } });

@@ -1,4 +1,4 @@
-import { patientMs, usualAnswer } from './answers.ts';
+import { usualAnswer } from './answers.ts';
 import { addPiece, type Bitmap, emptyBitmap } from './bitmap.ts';
 import {
   HEAD_LATE_FACTOR,
@@ -27,7 +27,7 @@ export function homeOf(member: Member): MemberId | undefined {
 /** Reports when it is time to, passes over a home that does not answer, and does without when none does. */
 export function keepHome(member: Member): void {
   const { home, now } = member;
-  if (home.askedAt !== undefined && now >= home.askedAt + patientMs(HOME_ANSWER_MS, home.answerMs)) nextHome(member);
+  if (home.askedAt !== undefined && now >= home.askedAt + HOME_ANSWER_MS) nextHome(member);
   if (homeOf(member) === undefined) {
     if (now >= home.reportAt) home.index = 0;
     else fetchAlone(member);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { bitmapOf, evenChance, planOf, reportWith } from './fake-member.ts';
 import { type Home, newHome, stepHome } from './home.ts';
-import { DOUBT_MS, LEASE_QUIET_MS, LEASES_MAX, SUCCESSION_MS } from './limits.ts';
+import { DOUBT_MS, LEASE_QUIET_MS, LEASES_MAX, PRESENT_FACTOR, SUCCESSION_MS } from './limits.ts';
 import type { HomeDecision, MemberReport, Run } from './words.ts';
 
 const COUNT = 128;
@@ -109,9 +109,9 @@ test('however late answers are, none is waited for without end', () => {
   for (let member = 1; member <= LEASES_MAX; member++) report(home, 0, member);
   stepHome(home, 1000, { kind: 'tick' });
   for (let member = 2; member <= LEASES_MAX; member++) {
-    stepHome(home, 10_900, { kind: 'progress', member, hasProgress: true });
+    stepHome(home, 6900, { kind: 'progress', member, hasProgress: true });
   }
-  expect(stepHome(home, 11_000, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
+  expect(stepHome(home, 7000, { kind: 'tick' })).toContainEqual({ kind: 'withdraw', from: 1 });
 });
 
 test('a slow holder keeps its lease as long as bytes come', () => {
@@ -175,6 +175,22 @@ test('one that lacks a piece is named the member that has it, and may fetch it w
   const [answer] = report(home, 2000, 2, { lacking });
   expect(answer).toMatchObject({ kind: 'answer', answer: { members: [1] } });
   expect(leases(report(home, 2000 + DOUBT_MS, 2, { lacking }))).toHaveLength(1);
+});
+
+test('a piece is believed for longer where the member that has it goes on saying so', () => {
+  const freedAfter = (isPresent: boolean) => {
+    const home = start(1);
+    report(home, 0, 1);
+    land(home, 0, 1, { start: 0, end: 1 });
+    const lacking = bitmapOf(1, [0]);
+    for (let now = 10_000; now < 30_000; now += 100) {
+      if (isPresent) report(home, now, 1, { held: lacking });
+      if (leases(report(home, now, 2, { lacking })).length > 0) return now - 10_000;
+    }
+    return undefined;
+  };
+  expect(freedAfter(false)).toBe(DOUBT_MS);
+  expect(freedAfter(true)).toBe(PRESENT_FACTOR * DOUBT_MS);
 });
 
 test('what a member with everything reports is not fetched from the origin', () => {

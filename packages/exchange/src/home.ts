@@ -1,6 +1,7 @@
 import type { PiecePlan } from '@drayage/core';
 import { patientMs, usualWhenLate } from './answers.ts';
 import { hasPiece, listPieces } from './bitmap.ts';
+import { hearComplaints, noteLapse } from './complaints.ts';
 import {
   addGuest,
   chooseFetcher,
@@ -12,9 +13,9 @@ import {
   noteAnswer,
   noteUsualUplink,
   removeGuest,
+  reportEvery,
 } from './guests.ts';
 import {
-  complain,
   countUnseen,
   fetchersOf,
   forgetFetcher,
@@ -27,20 +28,15 @@ import {
   noteLeased,
   releaseDoubtful,
   releaseLeased,
-  releaseUnseen,
   takeRun,
 } from './ledger.ts';
 import {
-  DOUBT_MS,
   GUEST_SILENT_MS,
   HOPELESS_FACTOR,
   HOPELESS_MS,
   LEASE_EXTEND_PIECES,
   LEASE_QUIET_MS,
   LEASES_MAX,
-  LINKING_ANSWERS,
-  REPORT_MS_MIN,
-  REPORTS_PER_SECOND,
   SUCCESSION_MS,
   TICK_MS,
   UNSEEN_PIECES_MAX,
@@ -135,9 +131,12 @@ function noteReport(
   const known = guests.byId.get(member);
   const guest =
     known ?? addGuest(guests, { member, zone: report.zone, uplinkBytesPerSecond: report.uplinkBytesPerSecond }, now);
-  const reportEveryMs = Math.max(REPORT_MS_MIN, (1000 * guests.byId.size) / REPORTS_PER_SECOND);
   if (!guest) {
-    home.decisions.push({ kind: 'answer', to: member, answer: { members: [], reportEveryMs, usualUplink: 0 } });
+    home.decisions.push({
+      kind: 'answer',
+      to: member,
+      answer: { members: [], reportEveryMs: reportEvery(guests), usualUplink: 0 },
+    });
     return;
   }
   guest.heardAt = now;
@@ -151,7 +150,7 @@ function noteReport(
   home.decisions.push({
     kind: 'answer',
     to: member,
-    answer: { members, reportEveryMs, usualUplink: guests.usualUplink },
+    answer: { members, reportEveryMs: reportEvery(guests), usualUplink: guests.usualUplink },
   });
   if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
@@ -171,21 +170,9 @@ function welcome(home: Home, guest: Guest, report: MemberReport, now: number): v
 
 /** Pieces a member cannot find: those it may fetch itself. */
 function noteLack(home: Home, guest: Guest, lacking: readonly number[], now: number): void {
-  const doubtMs = patientMs(DOUBT_MS, LINKING_ANSWERS * home.guests.answerMs);
-  for (const piece of lacking) {
-    if (piece >= home.plan.count) return;
-    const fetcher = home.guests.byId.get(home.ledger.fetchers[piece] ?? guest.member);
-    if (complain(home.ledger, piece, { by: guest.member, doubtMs }, now) === 'lied' && fetcher)
-      noteLapse(home, fetcher);
-  }
-  const [first] = lacking.filter((piece) => !hasPiece(home.ledger.taken, piece));
+  hearComplaints(home, guest, lacking, now);
+  const [first] = lacking.filter((piece) => piece < home.plan.count && !hasPiece(home.ledger.taken, piece));
   if (first !== undefined && !guest.isRefused) grant(home, guest, now, first);
-}
-
-/** A member's word has proved worthless: what rests on it alone is to be fetched again. */
-function noteLapse(home: Home, guest: Guest): void {
-  guest.lapses++;
-  releaseUnseen(home.ledger, guest.member);
 }
 
 /**

@@ -98,7 +98,7 @@ export const LEASE_QUIET_MS = 1000;
 export const ORIGIN_SILENT_MS = 3000;
 /** Where answers take long, waits for one are as long as so many usual answers, but no longer than the second. */
 export const ANSWER_FACTOR = 4;
-export const ANSWER_WAIT_MS_MAX = 10_000;
+export const ANSWER_WAIT_MS_MAX = 6000;
 /** Usual answers that pass until a member is linked to another: whoever looks for a piece may be doing that. */
 export const LINKING_ANSWERS = 3;
 /** A piece that only a member now gone had is leased again after this long, unless somebody shows it. */
@@ -107,6 +107,8 @@ export const ORPHAN_MS = 2000;
 export const DOUBT_MS = 500;
 /** A member is given no more while so many pieces rest on its word alone, unless there is nobody else. */
 export const UNSEEN_PIECES_MAX = 8;
+/** Doubt takes so many times as long where the member that has the piece goes on saying so: others may still be on their way to it. */
+export const PRESENT_FACTOR = 2;
 /** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
 /** A home that takes over waits this long for those who hold leases. */

@@ -1,5 +1,4 @@
 import type { PiecePlan } from '@drayage/core';
-import { patientMs } from './answers.ts';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
 import { HOME_ANSWER_MS, IN_FLIGHT_USUAL, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
 import type { Standing } from './standing.ts';
@@ -48,6 +47,8 @@ interface Upload {
 interface Offering {
   takenShare: number;
   answerMs: number;
+  /** Of late, without the time that answers waited behind what is sent. */
+  leastAnswerMs: number;
   sendMs: number;
 }
 
@@ -216,7 +217,7 @@ export function newMember(parts: MemberParts, now: number): Member {
     usualUplink: 0,
     uploading: 0,
     offers: 0,
-    offering: { takenShare: 1, answerMs: 0, sendMs: 0 },
+    offering: { takenShare: 1, answerMs: 0, leastAnswerMs: 0, sendMs: 0 },
     home: {
       index: 0,
       askedAt: undefined,
@@ -271,9 +272,8 @@ export function helloOf({ told, zone }: Member): Hello {
 
 /** When the next tick is needed. */
 export function nextDue(member: Member): number {
-  const { askedAt, answerMs } = member.home;
-  const lateAt = (askedAt ?? Number.POSITIVE_INFINITY) + patientMs(HOME_ANSWER_MS, answerMs);
-  return Math.min(member.tickAt, member.tellAt, lateAt);
+  const { askedAt } = member.home;
+  return Math.min(member.tickAt, member.tellAt, (askedAt ?? Number.POSITIVE_INFINITY) + HOME_ANSWER_MS);
 }
 
 export function passTick(member: Member): void {

@@ -18,6 +18,9 @@ import {
 import { decide, type Link, type Member } from './member-state.ts';
 import { beginSending, endSending } from './uplink.ts';
 
+/** How much of the way the shortest answer known moves towards each longer one. */
+const LEAST_RISES = 0.02;
+
 /**
  * Offers free slots to the links that can use them: the one with the fewest transfers in flight first. A link that has
  * enough is left alone, unless most of our slots are free.
@@ -140,7 +143,10 @@ export function expireOffers(member: Member): void {
 function noteOutcome({ offering, now }: Member, { offeredAt }: Link, taken: 0 | 1): void {
   if (offeredAt === undefined) return;
   offering.takenShare = Math.max(TAKEN_SHARE_MIN, 0.9 * offering.takenShare + 0.1 * taken);
-  offering.answerMs = lately(offering.answerMs, now - offeredAt);
+  const tookMs = now - offeredAt;
+  offering.answerMs = lately(offering.answerMs, tookMs);
+  const { leastAnswerMs: least } = offering;
+  offering.leastAnswerMs = least === 0 ? tookMs : Math.min(tookMs, least + LEAST_RISES * (tookMs - least));
 }
 
 function lately(before: number, ms: number): number {
@@ -187,9 +193,10 @@ export function countSlots(member: Member): void {
   member.room = Math.round(IN_FLIGHT_USUAL * depth);
 }
 
-function depthOf({ offering: { answerMs, sendMs } }: Member): number {
+/** What waits behind our own bytes would wait longer behind more of them, so only the rest of an answer's time counts. */
+function depthOf({ offering: { leastAnswerMs, sendMs } }: Member): number {
   if (sendMs === 0) return 1;
-  return Math.min(DEPTH_FACTOR_MAX, 1 + (DEPTH_GAIN * (answerMs + HAVE_EVERY_MS / 2)) / sendMs);
+  return Math.min(DEPTH_FACTOR_MAX, 1 + (DEPTH_GAIN * (leastAnswerMs + HAVE_EVERY_MS / 2)) / sendMs);
 }
 
 function compareUplink({ uplink, usualUplink }: Member): number {
