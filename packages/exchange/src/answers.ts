@@ -11,7 +11,8 @@ export function usualAnswer(usualMs: number, tookMs: number): number {
 
 /** The same after this host was itself so late: it will have been as late to hear answers, and others may be as late. */
 export function usualWhenLate(usualMs: number, lateMs: number): number {
-  return lateMs > usualMs ? (1 - ANSWER_WEIGHT) * usualMs + ANSWER_WEIGHT * lateMs : usualMs;
+  const counted = Math.min(lateMs, ANSWER_WAIT_MS_MAX);
+  return counted > usualMs ? (1 - ANSWER_WEIGHT) * usualMs + ANSWER_WEIGHT * counted : usualMs;
 }
 
 /**
