@@ -161,8 +161,7 @@ async function listen(address: string, answer: Listener) {
   // What is sent to a proxy, and what is no HTTP, counts as well.
   server.on('connect', (request, socket) => {
     const unheard = { writeHead() {}, end() {} };
-    // Node makes no response for CONNECT: what would be said to it goes nowhere.
-    answer(request, unheard as unknown as ServerResponse, 'CONNECT');
+    answer(request, unheard as unknown as ServerResponse, 'CONNECT'); // Node makes none for CONNECT: what is said goes nowhere
     socket.destroy();
   });
   server.listen(0, address);

@@ -111,6 +111,7 @@ export async function startNode({
     });
     // There at run time; the published type does not name it, and there is no option for it.
     const { routingTableRefresh } = node.services.dht as unknown as {
+      // kad-dht keeps it from its types
       readonly routingTableRefresh: { refreshInterval: number };
     };
     routingTableRefresh.refreshInterval = SEARCH_EVERY_MS;

@@ -80,6 +80,7 @@ export function reusedReads(): Reads {
 export function readReused(socket: TLSSocket, { onread }: Reads): void {
   const { callback, buffer } = onread;
   const inside = socket as unknown as Record<symbol, unknown> & {
+    // parts of Node that no type tells of
     _handle?: { useUserBuffer?(buffer: Uint8Array): void };
   };
   const [current, called, next] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
