@@ -94,7 +94,8 @@ test('a member that is nowhere is a failure, and no link', async () => {
   await using other = await startSide();
   const nobody = { ...other.contact, member: one.contact.member };
   await expect(one.mesh.reach(nobody)).rejects.toMatchObject({ code: 'member_unreachable' });
-  await expect(one.mesh.reach({ ...nobody, links: [] })).rejects.toMatchObject({ code: 'member_unreachable' });
+  const another = { ...nobody, member: 'another' };
+  await expect(one.mesh.reach({ ...another, links: [] })).rejects.toMatchObject({ code: 'member_unreachable' });
   await vi.waitFor(() => expect(one.mesh.list()).toEqual([]));
 });
 
@@ -116,6 +117,17 @@ test('a member that is barred is neither reached nor let in', async () => {
   one.barred.add(other.contact.member);
   await expect(one.mesh.reach(other.contact)).rejects.toThrow('left alone');
   await expect(other.mesh.reach(one.contact)).rejects.toThrow('no link');
+});
+
+test('a member that lets nobody in is not dialled again at once', async () => {
+  await using one = await startSide();
+  await using other = await startSide();
+  one.barred.add(other.contact.member);
+  const refusals = () => one.told.filter((what) => what.startsWith('link')).length;
+  await expect(other.mesh.reach(one.contact)).rejects.toThrow('no link');
+  await vi.waitFor(() => expect(refusals()).toBe(1));
+  await expect(other.mesh.reach(one.contact)).rejects.toThrow('a moment ago');
+  expect(refusals()).toBe(1);
 });
 
 test.each<[LinkReason, boolean]>([

@@ -4,6 +4,7 @@ import type { Contact } from '../contact.ts';
 import { dialLink } from '../link/dial.ts';
 import { LinkFailure, type LinkReason } from '../link/reason.ts';
 import type { Link, LinkEvent, LinkHandlers, LinkParts, OpenTerms, PiecePart, Wanted } from '../link/types.ts';
+import { keepRests } from './rests.ts';
 
 /** Links of this host, over all blobs. */
 const LINKS_MAX = 256;
@@ -79,6 +80,7 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   const opens = keepAllowances(OPENS);
   const links = new Map<Link, Channels>();
   const dialling = new Map<string, Promise<Link>>();
+  const rests = keepRests(() => performance.now());
   const linkParts: LinkParts = { ...common, handlersFor, report: (event) => tell(report, event) };
 
   function handlersFor(link: Link): LinkHandlers {
@@ -101,18 +103,14 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
 
   /** For all who want the link: it does not end with the first of them. */
   async function dial(contact: Contact): Promise<Link> {
-    const { member } = contact;
-    const signal = AbortSignal.any([stop.signal, AbortSignal.timeout(DIAL_WAIT_MS)]);
-    let problem: unknown = new Error('it names no address for links');
-    for (const { host, port } of contact.links) {
-      try {
-        return await dialLink(linkParts, { member, host, port }, signal);
-      } catch (error) {
-        problem = error;
-        if (signal.aborted) break;
-      }
+    try {
+      const link = await dialAll(linkParts, contact, stop.signal);
+      rests.end(contact.member);
+      return link;
+    } catch (error) {
+      rests.begin(contact.member);
+      throw error;
     }
-    throw new Failure('member_unreachable', `no link to member ${member}`, { cause: problem });
   }
 
   return {
@@ -123,6 +121,7 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
       if (isBarred(member)) throw new Failure('member_unreachable', `member ${member} is left alone`);
       const open = openLinkTo(member);
       if (open) return open;
+      if (rests.isOn(member)) throw new Failure('member_unreachable', `no link to member ${member} a moment ago`);
       if (links.size + dialling.size >= LINKS_MAX) throw new Failure('member_unreachable', 'too many links already');
       const running = dialling.get(member) ?? dial(contact).finally(() => dialling.delete(member));
       dialling.set(member, running);
@@ -148,6 +147,21 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
       await Promise.all([...links.keys()].map((link) => link[Symbol.asyncDispose]()));
     },
   };
+}
+
+/** Tries a member at all its addresses. */
+async function dialAll(linkParts: LinkParts, { member, links }: Contact, signal: AbortSignal): Promise<Link> {
+  const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_WAIT_MS)]);
+  let problem: unknown = new Error('it names no address for links');
+  for (const { host, port } of links) {
+    try {
+      return await dialLink(linkParts, { member, host, port }, either);
+    } catch (error) {
+      problem = error;
+      if (either.aborted) break;
+    }
+  }
+  throw new Failure('member_unreachable', `no link to member ${member}`, { cause: problem });
 }
 
 interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'report'> {
