@@ -1,5 +1,5 @@
 import { patientMs } from './answers.ts';
-import { hasPiece, listPieces, removePiece } from './bitmap.ts';
+import { addPiece, hasPiece, listPieces, removePiece } from './bitmap.ts';
 import { noteGain } from './home-contact.ts';
 import {
   BUSY_HOPELESS_MS,
@@ -68,8 +68,12 @@ function noteBusy(member: Member, link: Link): void {
 
 /** The link takes pieces back. Those on their way count as one miss: whoever drops them had them from a liar, mostly. */
 export function loseFrom(member: Member, link: Link, pieces: readonly number[]): void {
-  const coming = member.transfers.filter((transfer) => transfer.link === link && pieces.includes(transfer.piece));
-  for (const piece of pieces) forgetPieceOf(member, link, piece);
+  const { held, parole, transfers } = member;
+  const coming = transfers.filter((transfer) => transfer.link === link && pieces.includes(transfer.piece));
+  for (const piece of pieces) {
+    forgetPieceOf(member, link, piece);
+    if (hasPiece(held, piece) && !hasPiece(parole.dropped, piece)) addPiece(link.doubted, piece);
+  }
   for (const transfer of coming) cancel(member, transfer);
   const [first] = coming;
   if (first) missed(member, link);

@@ -76,6 +76,7 @@ export function reportWith(changes: Partial<MemberReport> = {}): MemberReport {
   return {
     held: emptyBitmap(0),
     lacking: undefined,
+    caught: [],
     leased: undefined,
     wantsMembers: true,
     isFollowing: false,

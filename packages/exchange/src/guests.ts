@@ -31,10 +31,14 @@ export interface Guest {
   questionedAt: number | undefined;
   /** Pieces a second it fetched from the origin; 0 when unknown. */
   pace: number;
-  /** The origin will not have it. */
+  /** It is not to fetch: the origin will not have it, or it was caught in a lie. */
   isRefused: boolean;
   /** How often it did not do what its lease was for. */
   lapses: number;
+  /** Who says that it lied. */
+  readonly accusers: Set<MemberId>;
+  /** Of how many it said so. */
+  accused: number;
   /** Its place in the list of its zone. */
   place: number;
 }
@@ -83,6 +87,8 @@ export function addGuest(
     pace: 0,
     isRefused: false,
     lapses: 0,
+    accusers: new Set(),
+    accused: 0,
     place: zone.length,
   };
   zone.push(guest);

@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { listPieces } from './bitmap.ts';
 import { fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { HOME_ANSWER_MS, HOME_RETRY_MS, LACK_MS, REPORT_MS_MIN } from './limits.ts';
+import { forgive, noteMiss } from './standing.ts';
 import type { MemberEvent } from './words.ts';
 
 const COUNT = 16;
@@ -71,6 +72,23 @@ test('a member that finds nothing for a second says what it lacks', () => {
   happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'linked', link: 1, hello: helloWith(COUNT, []) });
   const [report] = only(happen(member, LACK_MS, { kind: 'tick' }), 'report');
   expect(listPieces(report?.report.lacking ?? new Uint32Array())).toHaveLength(COUNT);
+});
+
+test('what only a link has that failed twice is lacking, until it delivers', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'tick' }, answer(100), { kind: 'linked', link: 1, hello: helloWith(COUNT, [0, 1]) });
+  noteMiss(member.standing, 1, 0);
+  const lackedAt = (now: number) => {
+    const [report] = only(happen(member, now, { kind: 'tick' }, answer(100)), 'report');
+    return listPieces(report?.report.lacking ?? new Uint32Array());
+  };
+  // So that nothing is asked of the link itself.
+  for (const one of member.links.values()) one.busyUntil = Number.POSITIVE_INFINITY;
+  expect(lackedAt(LACK_MS)).not.toContain(0);
+  noteMiss(member.standing, 1, 1000);
+  expect(lackedAt(10_000)).toContain(0);
+  forgive(member.standing, 1);
+  expect(lackedAt(30_000)).not.toContain(0);
 });
 
 test('a member with few links asks for more soon, but not where there are no others to be named', () => {

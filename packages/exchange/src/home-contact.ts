@@ -16,6 +16,7 @@ import {
 import { openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
 import { fetchAlone, isLacking } from './origin-run.ts';
+import { liarsLately } from './standing.ts';
 import { countSlots } from './upload.ts';
 import type { HomeAnswer, MemberId } from './words.ts';
 
@@ -26,7 +27,7 @@ export function homeOf(member: Member): MemberId | undefined {
 
 /** Reports when it is time to, passes over a home that does not answer, and does without when none does. */
 export function keepHome(member: Member): void {
-  const { home, now } = member;
+  const { home, now, standing } = member;
   if (home.askedAt !== undefined && now >= home.askedAt + HOME_ANSWER_MS) nextHome(member);
   if (homeOf(member) === undefined) {
     if (now >= home.reportAt) home.index = 0;
@@ -38,7 +39,7 @@ export function keepHome(member: Member): void {
     home.lackedAt = now;
     home.lackMs = Math.min(LACK_FACTOR * home.lackMs, LACK_MS_MAX);
   }
-  if (lacking || now >= home.reportAt) report(member, lacking);
+  if (lacking || now >= home.reportAt || home.liesTold !== standing.lies) report(member, lacking);
 }
 
 /** Joins at the next home at once: what it needs to know is in the report. */
@@ -46,6 +47,7 @@ export function nextHome(member: Member): void {
   const { home, now } = member;
   home.index++;
   home.askedAt = undefined;
+  home.liesTold = 0;
   if (homeOf(member) === undefined) home.reportAt = now + HOME_RETRY_MS;
   else report(member, undefined);
 }
@@ -59,6 +61,7 @@ export function changeHomes(member: Member, homes: readonly MemberId[]): void {
   if (isThereAlready) return;
   home.askedAt = undefined;
   home.hasMoved = true;
+  home.liesTold = 0;
   report(member, undefined);
 }
 
@@ -79,12 +82,14 @@ export function noteAnswer(member: Member, answer: HomeAnswer): void {
 }
 
 function report(member: Member, lacking: Bitmap | undefined): void {
-  const { home, held, plan, origin, zone, uplink } = member;
+  const { home, held, plan, origin, zone, uplink, standing, now } = member;
   const to = homeOf(member);
   if (to === undefined) return;
+  const caught = home.liesTold === standing.lies ? [] : liarsLately(standing, now);
+  home.liesTold = standing.lies;
   const leased = origin.queue.length > 0 ? emptyBitmap(plan.count) : undefined;
   if (leased) for (const piece of origin.queue) addPiece(leased, piece);
-  home.askedAt = member.now;
+  home.askedAt = now;
   home.isLacking = lacking !== undefined;
   decide(member, {
     kind: 'report',
@@ -92,6 +97,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
     report: {
       held: held.slice(),
       lacking,
+      caught,
       leased,
       wantsMembers: wantsMembers(member),
       isFollowing: home.index > 0 || home.hasMoved,

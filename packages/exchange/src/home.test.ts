@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { bitmapOf, evenChance, planOf, reportWith } from './fake-member.ts';
 import { type Home, newHome, stepHome } from './home.ts';
-import { DOUBT_MS, LEASE_QUIET_MS, LEASES_MAX, PRESENT_FACTOR, SUCCESSION_MS } from './limits.ts';
+import {
+  ACCUSED_MAX,
+  ACCUSERS_SHARE,
+  DOUBT_MS,
+  LEASE_QUIET_MS,
+  LEASES_MAX,
+  PRESENT_FACTOR,
+  SUCCESSION_MS,
+} from './limits.ts';
 import type { HomeDecision, MemberReport, Run } from './words.ts';
 
 const COUNT = 128;
@@ -34,7 +42,7 @@ test('whoever joins is named others, and those who come first may fetch', () => 
   expect(report(home, 0, 2)[0]).toMatchObject({ answer: { members: [1] } });
 });
 
-test('no more than eight fetch at a time', () => {
+test('no more than so many fetch at a time', () => {
   const home = start();
   const given = Array.from({ length: 12 }, (_, member) => leases(report(home, 0, member)).length);
   expect(given.reduce((sum, count) => sum + count, 0)).toBe(LEASES_MAX);
@@ -198,4 +206,34 @@ test('what a member with everything reports is not fetched from the origin', () 
   const all = Array.from({ length: COUNT }, (_, piece) => piece);
   report(home, 0, 1, { held: bitmapOf(COUNT, all), isComplete: true, wantsMembers: false });
   expect(leases(report(home, 1, 2))).toEqual([]);
+});
+
+test('what a member fetched is fetched again, by others, when a third of all have caught it in a lie', () => {
+  const home = start(6);
+  for (const member of [1, 2, 3, 4, 5, 6]) report(home, 0, member);
+  for (const member of [1, 2, 3, 4, 5, 6]) land(home, 10, member, { start: member - 1, end: member });
+  expect(leases(report(home, 20, 2, { caught: [1], held: bitmapOf(6, [0]) }))).toEqual([]);
+  expect(leases(report(home, 30, 3, { caught: [1] }))).toMatchObject([{ run: { start: 0, end: 1 } }]);
+  expect(leases(report(home, 30, 3, { caught: [1] }))[0]?.to).not.toBe(1);
+  expect(home.guests.byId.get(1)?.isRefused).toBe(true);
+});
+
+test('one member that calls others liars, however often, changes nothing', () => {
+  const home = start(6);
+  for (const member of [1, 2, 3, 4, 5, 6]) report(home, 0, member);
+  for (const member of [1, 2, 3, 4, 5, 6]) land(home, 10, member, { start: member - 1, end: member });
+  for (const now of [20, 1020, 2020]) expect(leases(report(home, now, 2, { caught: [1, 2, 3] }))).toEqual([]);
+  expect([...home.guests.byId.values()].some(({ isRefused }) => isRefused)).toBe(false);
+});
+
+test('however many are in league, each can only accuse so many', () => {
+  const home = start(6);
+  const others = Array.from({ length: 2 * ACCUSED_MAX }, (_, at) => at + 10);
+  for (const member of others) report(home, 0, member);
+  const accusers = others.slice(0, Math.ceil(others.length * ACCUSERS_SHARE));
+  for (const [at, member] of accusers.entries())
+    for (const accused of others) report(home, 10 + at, member, { caught: [accused] });
+  const refused = [...home.guests.byId.values()].filter(({ isRefused }) => isRefused);
+  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.length).toBeLessThanOrEqual(ACCUSED_MAX);
 });

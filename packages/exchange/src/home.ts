@@ -1,7 +1,7 @@
 import type { PiecePlan } from '@drayage/core';
 import { patientMs, usualWhenLate } from './answers.ts';
 import { hasPiece, listPieces } from './bitmap.ts';
-import { hearComplaints, noteLapse } from './complaints.ts';
+import { hearCaught, hearComplaints, noteLapse } from './complaints.ts';
 import {
   addGuest,
   chooseFetcher,
@@ -152,6 +152,7 @@ function noteReport(
     to: member,
     answer: { members, reportEveryMs: reportEvery(guests), usualUplink: guests.usualUplink },
   });
+  for (const liar of hearCaught(home, guest, report.caught)) endLease(home, liar, now);
   if (lacking.length > 0) noteLack(home, guest, lacking, now);
   if (!known && isFit(home, guest)) grant(home, guest, now);
 }

@@ -141,6 +141,15 @@ export function releaseUnseen(ledger: Ledger, member: MemberId): void {
   }
 }
 
+/** Frees all that a member fetched: others have it from there. */
+export function releaseFetched(ledger: Ledger, member: MemberId): void {
+  for (let piece = 0; piece < ledger.count; piece++) {
+    if (ledger.fetchers[piece] !== member || !hasPiece(ledger.landed, piece)) continue;
+    release(ledger, piece);
+    addPiece(ledger.contested, piece);
+  }
+}
+
 /** Frees what a member has not fetched, and puts in doubt what only it had. */
 export function forgetFetcher(ledger: Ledger, member: MemberId, now: number): void {
   for (let piece = 0; piece < ledger.count; piece++) {

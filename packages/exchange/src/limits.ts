@@ -111,6 +111,13 @@ export const UNSEEN_PIECES_MAX = 8;
 export const PRESENT_FACTOR = 2;
 /** Complaints about a piece that others have, before it is fetched once more. */
 export const COMPLAINTS_MAX = 3;
+/** A home believes that a member lied when this share of a blob's members caught it, and never needs more than so many. */
+export const ACCUSERS_SHARE: number = 1 / 3;
+export const ACCUSERS_MAX = 1024;
+/** Members of one blob that a member can accuse. */
+export const ACCUSED_MAX = 64;
+/** Liars that are named in one report. */
+export const CAUGHT_TOLD_MAX = 8;
 /** A home that takes over waits this long for those who hold leases. */
 export const SUCCESSION_MS = 1000;
 /** Members named to one who joins. */
@@ -130,6 +137,8 @@ export const GUEST_SILENT_MS = 120_000;
 
 /** Claims that came to nothing within the time, with none kept in between, before a member is left alone for a while. */
 export const MISSES_MAX = 3;
+/** So many of them, and what it alone has counts as missing. */
+export const MISSES_OF_FAILED = 2;
 /** The same for the only one that has what we need: better late than never. */
 export const MISSES_OF_ONLY_MAX = 6;
 export const MISSES_WITHIN_MS = 60_000;

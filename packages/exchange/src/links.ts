@@ -22,6 +22,7 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
     isNear: zone === member.zone || zone === undefined || member.zone === undefined,
     held: emptyBitmap(member.plan.count),
     heldCount: 0,
+    doubted: emptyBitmap(member.plan.count),
     inFlight: 0,
     // Those never served come first, in an order that differs from member to member.
     servedAt: -member.random(),

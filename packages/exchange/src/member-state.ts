@@ -15,6 +15,8 @@ export interface Link {
   readonly isNear: boolean;
   readonly held: Bitmap;
   heldCount: number;
+  /** Pieces we hold that it took back, mostly since it found out who had lied. */
+  readonly doubted: Bitmap;
   /** Transfers it has in flight, as it last said. */
   inFlight: number;
   servedAt: number;
@@ -125,6 +127,8 @@ interface HomeContact {
   isLacking: boolean;
   /** It has been at another home in between. */
   hasMoved: boolean;
+  /** Of the lies that the host knows of, those this home has heard of. */
+  liesTold: number;
 }
 
 /** What a member fetches from the origin itself. */
@@ -147,11 +151,14 @@ interface OriginWork {
 
 /** Which pieces are under suspicion after the whole digest failed. */
 interface Parole {
-  suspects: number[];
+  /** The digest has failed, and nobody was caught since. */
+  isOpen: boolean;
+  /** It has failed before. */
+  wasOpen: boolean;
   /** The suspect that is being fetched again. */
   suspect: number | undefined;
-  /** How many pieces of each author were fetched again and found right, each time the digest failed. */
-  readonly cleared: Map<MemberId, number>;
+  /** Pieces dropped before: what others take back late is not what came in their place. */
+  readonly dropped: Bitmap;
 }
 
 export interface MemberParts {
@@ -227,9 +234,10 @@ export function newMember(parts: MemberParts, now: number): Member {
       lackedAt: now,
       isLacking: false,
       hasMoved: false,
+      liesTold: 0,
     },
     origin: idleOrigin(now),
-    parole: { suspects: [], suspect: undefined, cleared: new Map() },
+    parole: { isOpen: false, wasOpen: false, suspect: undefined, dropped: emptyBitmap(plan.count) },
   };
 }
 
@@ -258,6 +266,11 @@ export function isComplete(member: Member): boolean {
 /** Whether the piece is in the draft, or on its way into it. */
 export function isHere(member: Member, piece: number): boolean {
   return member.hashes[piece] !== undefined || hasPiece(member.held, piece);
+}
+
+/** Whether a piece is here on another's word, of which some was false. */
+export function isSuspect({ parole, held, authors, self }: Member, piece: number): boolean {
+  return parole.wasOpen && hasPiece(held, piece) && authors[piece] !== self;
 }
 
 /** Every transfer counts, and so does the connection to the origin. */

@@ -3,12 +3,13 @@ import { addPiece, firstAbsent, hasPiece } from './bitmap.ts';
 import { askAround, learnPace, loseFrom, noteRefusal, takeOffer, watchTransfers } from './download.ts';
 import { changeHomes, homeOf, keepHome, nextHome, noteAnswer, noteGain } from './home-contact.ts';
 import { addLink, dropIdle, noteHave, openLinks, removeLink, tell, tellLater } from './links.ts';
-import { decide, isComplete, type Link, type Member, passTick } from './member-state.ts';
+import { decide, isComplete, isSuspect, type Link, type Member, passTick } from './member-state.ts';
 import {
   endLease,
   fetchNext,
   goOnAlone,
   hasProgress,
+  leaveQueue,
   losePatience,
   noteOriginFailure,
   noteOriginRefusal,
@@ -16,16 +17,7 @@ import {
   takeLease,
 } from './origin-run.ts';
 import { findTransfer } from './transfers.ts';
-import {
-  beginParole,
-  dropLies,
-  endParole,
-  isOnParole,
-  judgePiece,
-  judgeSuspect,
-  keepPiece,
-  tryNextSuspect,
-} from './trust.ts';
+import { beginParole, dropLies, endParole, judgePiece, judgeSuspect, keepPiece, tryNextSuspect } from './trust.ts';
 import { answerRequest, endUpload, expireOffers, noteDecline, noteInFlight, offerSlots } from './upload.ts';
 import type { MemberDecision, MemberEvent, MemberId } from './words.ts';
 
@@ -164,12 +156,13 @@ function tick(member: Member): void {
   expireOffers(member);
   offerSlots(member);
   if (isComplete(member)) {
-    if (isOnParole(member)) tryNextSuspect(member);
+    if (member.parole.isOpen) tryNextSuspect(member);
     return;
   }
   dropLies(member);
   watchTransfers(member);
   openLinks(member, 0);
+  if (member.parole.wasOpen) tryNextSuspect(member);
   fetchNext(member);
   askAround(member);
   losePatience(member);
@@ -177,22 +170,21 @@ function tick(member: Member): void {
 
 function noteOriginPiece(member: Member, piece: number, hash: string): void {
   const home = homeOf(member);
-  const isWanted = takeFromQueue(member, piece);
-  if (member.parole.suspect === piece) {
-    judgeSuspect(member, piece, hash);
-    return;
-  }
-  if (isWanted && member.hashes[piece] === undefined) {
+  let isWanted = takeFromQueue(member, piece);
+  if (member.parole.suspect === piece || (isWanted && isSuspect(member, piece))) judgeSuspect(member, piece, hash);
+  else if (isWanted && member.hashes[piece] === undefined) {
     noteGain(member);
     keepPiece(member, piece, { hash, author: member.self });
-    if (home !== undefined) decide(member, { kind: 'landed', home, piece });
-  }
+  } else isWanted = false;
+  if (isWanted && home !== undefined) decide(member, { kind: 'landed', home, piece });
   fetchNext(member);
   goOnAlone(member);
 }
 
 function noteKept(member: Member, piece: number): void {
   if (hasPiece(member.held, piece) || member.hashes[piece] === undefined) return;
+  const home = homeOf(member);
+  if (leaveQueue(member, piece) && home !== undefined) decide(member, { kind: 'landed', home, piece });
   addPiece(member.held, piece);
   member.heldCount++;
   noteGain(member);

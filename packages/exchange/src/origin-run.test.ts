@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent, Run } from './words.ts';
@@ -50,6 +50,20 @@ test('when the origin fails, the same is asked a little later', () => {
   happen(member, 0, lease(0, 2), { kind: 'origin failed' });
   expect(fetches(happen(member, ORIGIN_RETRY_MS - 1, { kind: 'tick' }))).toEqual([]);
   expect(fetches(happen(member, ORIGIN_RETRY_MS + 250, { kind: 'tick' }))).toEqual([{ start: 0, end: 2 }]);
+});
+
+test('while the origin fails, a leased piece comes from a link that has it, and counts as landed', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [1]) });
+  happen(member, 0, lease(1, 3));
+  expect(only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request')).toEqual([]);
+  happen(member, 2, { kind: 'origin failed' });
+  expect(only(happen(member, 3, { kind: 'offered', link: 1, insists: false }), 'request')).toMatchObject([
+    { piece: 1 },
+  ]);
+  const decisions = happen(member, 4, arrival(1, 1), { kind: 'kept', piece: 1 });
+  expect(only(decisions, 'landed')).toEqual([{ kind: 'landed', home: 100, piece: 1 }]);
+  expect(fetches(happen(member, 2000, { kind: 'tick' }))).toEqual([{ start: 2, end: 3 }]);
 });
 
 test('a member that the origin refuses gives its lease back, and takes no other', () => {

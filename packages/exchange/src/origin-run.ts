@@ -8,7 +8,8 @@ import {
   PATIENCE_MS,
   PIECE_PATIENCE_MS,
 } from './limits.ts';
-import { decide, isHere, type Member } from './member-state.ts';
+import { decide, isHere, isSuspect, type Member } from './member-state.ts';
+import { hasFailed } from './standing.ts';
 import type { MemberId, Run } from './words.ts';
 
 /** The home lets us fetch a run of pieces from the origin. */
@@ -18,7 +19,7 @@ export function takeLease(member: Member, home: MemberId, run: Run): void {
     return;
   }
   for (let piece = run.start; piece < Math.min(run.end, member.plan.count); piece++) {
-    if (isHere(member, piece)) decide(member, { kind: 'landed', home, piece });
+    if (isHere(member, piece) && !isSuspect(member, piece)) decide(member, { kind: 'landed', home, piece });
     else enqueue(member, piece);
   }
   fetchNext(member);
@@ -48,6 +49,11 @@ export function takeFromQueue(member: Member, piece: number): boolean {
   origin.heardAt = member.now;
   origin.retryMs = ORIGIN_RETRY_MS;
   if (piece === origin.lastOfRun) origin.isFetching = false;
+  return leaveQueue(member, piece);
+}
+
+/** A leased piece came another way. False when it was not in the queue. */
+export function leaveQueue({ origin }: Member, piece: number): boolean {
   const at = origin.queue.indexOf(piece);
   if (at < 0) return false;
   origin.queue.splice(at, 1);
@@ -56,8 +62,10 @@ export function takeFromQueue(member: Member, piece: number): boolean {
 
 /** The connection broke, or the origin is down: the same again, a little later. */
 export function noteOriginFailure(member: Member): void {
-  const { origin, now } = member;
+  const { origin, now, open, rarity } = member;
   origin.isFetching = false;
+  // What a link has need not wait for the origin.
+  for (const piece of origin.queue) if (rarity[piece] !== 0 && !isHere(member, piece)) addPiece(open, piece);
   // Nobody gets anything then, and all would come at once when it is back: those with a lease go first.
   if (origin.isImpatient) {
     origin.isImpatient = false;
@@ -115,9 +123,13 @@ function firstLacking(member: Member, from: number): number | undefined {
   return undefined;
 }
 
-/** Missing here, and at every link. */
-export function isLacking(member: Member, piece: number): boolean {
-  return hasPiece(member.open, piece) && member.rarity[piece] === 0;
+/** Missing here, and at every link but those that claimed something lately and did not deliver. */
+export function isLacking({ open, rarity, links, standing, now }: Member, piece: number): boolean {
+  if (!hasPiece(open, piece)) return false;
+  if (rarity[piece] === 0) return true;
+  for (const { member, held } of links.values())
+    if (hasPiece(held, piece) && !hasFailed(standing, member, now)) return false;
+  return true;
 }
 
 /**

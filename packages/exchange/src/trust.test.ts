@@ -2,11 +2,12 @@ import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
-import { convict, noteMiss } from './standing.ts';
+import { convict, newStanding, noteMiss, type Standing } from './standing.ts';
 import type { MemberDecision, MemberId } from './words.ts';
 
 const COUNT = 4;
 const ALL = [0, 1, 2, 3];
+const ANSWER = { members: [], reportEveryMs: 30_000, usualUplink: 0 };
 
 /** A member that has asked link 1 for a piece. */
 function asking(): { readonly member: Member; readonly piece: number } {
@@ -16,16 +17,38 @@ function asking(): { readonly member: Member; readonly piece: number } {
   return { member, piece: request?.piece ?? -1 };
 }
 
+interface Betrayal {
+  /** Pieces that the only link takes back before the digest is asked. */
+  readonly takenBack?: readonly number[];
+  readonly standing?: Standing;
+}
+
 /** A member whose four pieces are all here, each on the word of one of these authors, and are not the blob. */
-function betrayed(authors: readonly MemberId[]): { readonly member: Member; readonly decisions: MemberDecision[] } {
-  const member = fakeMember(COUNT);
+function betrayed(
+  authors: readonly MemberId[],
+  { takenBack = [], standing = newStanding() }: Betrayal = {},
+): { readonly member: Member; readonly decisions: MemberDecision[] } {
+  const member = fakeMember(COUNT, { standing });
   happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
   for (const _ of ALL) {
     const [request] = only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request');
     const piece = request?.piece ?? -1;
     happen(member, 1, arrival(1, piece, authors[piece]), { kind: 'kept', piece });
   }
+  happen(member, 1, { kind: 'lost', link: 1, pieces: takenBack });
   return { member, decisions: happen(member, 2, { kind: 'disproven' }) };
+}
+
+/** The pieces that it fetches at each of these times, every one of them being what the author said. */
+function looksAt(member: Member, ...times: readonly number[]): number[] {
+  const looked: number[] = [];
+  for (const now of times) {
+    for (const { run } of only(happen(member, now, { kind: 'tick' }), 'fetch')) {
+      looked.push(run.start);
+      happen(member, now, { kind: 'origin arrived', piece: run.start, hash: `${run.start}` });
+    }
+  }
+  return looked;
 }
 
 /** A member that has all pieces but the last, on the word of this author. */
@@ -151,4 +174,71 @@ test('while a blob is being proven nothing is dropped; when it fails, the pieces
   const decisions = happen(member, 1001, { kind: 'origin arrived', piece: 0, hash: '0' });
   expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2, 3] }]);
   expect(only(decisions, 'fetch')).toEqual([]);
+});
+
+test('what a link took back is suspected first', () => {
+  const { decisions } = betrayed([7, 8, 9, 10], { takenBack: [2] });
+  expect(decisions).toEqual([{ kind: 'fetch', run: { start: 2, end: 3 } }]);
+});
+
+test('who was found right with one blob is suspected last with another', () => {
+  const standing = newStanding();
+  const { member } = betrayed([7, 8, 8, 8], { standing });
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: '0' });
+  const { decisions } = betrayed([7, 9, 9, 9], { standing });
+  expect(only(decisions, 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
+});
+
+test('after one failure, what links take back is looked at before the digest is asked again', () => {
+  const { member } = betrayed([7, 8, 8, 9]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  expect(only(happen(member, 1000, { kind: 'tick' }), 'fetch')).toEqual([]);
+  happen(member, 1001, { kind: 'lost', link: 1, pieces: [1] });
+  expect(only(happen(member, 2000, { kind: 'tick' }), 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
+  const decisions = happen(member, 2001, { kind: 'origin arrived', piece: 1, hash: 'the truth' });
+  expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2] }]);
+});
+
+test('before any failure nothing is fetched because a link took it back', () => {
+  const { member } = betrayedButOne(8);
+  happen(member, 2, { kind: 'lost', link: 1, pieces: [0, 1, 2] });
+  expect(only(happen(member, 1000, { kind: 'tick' }), 'fetch')).toEqual([]);
+});
+
+test('links that take everything back cost one piece of each author', () => {
+  const { member } = betrayed([7, 8, 9, 9]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  happen(member, 4, { kind: 'linked', link: 2, hello: helloWith(COUNT, ALL) });
+  for (const link of [1, 2]) happen(member, 4, { kind: 'lost', link, pieces: ALL });
+  expect(looksAt(member, 1000, 2000, 3000, 4000)).toEqual([1, 2]);
+});
+
+test('what is taken back late is not what came in its place', () => {
+  const { member } = betrayed([7, 7, 8, 8]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  expect(only(happen(member, 4, { kind: 'offered', link: 1, insists: true }), 'request')).toMatchObject([{ piece: 1 }]);
+  happen(member, 5, arrival(1, 1, 10), { kind: 'kept', piece: 1 }, { kind: 'lost', link: 1, pieces: [1] });
+  expect(looksAt(member, 1000, 2000)).toEqual([]);
+});
+
+test('a lease for what is here on the word of another is taken at its word when some word was false', () => {
+  const { member } = betrayed([7, 8, 8, 8]);
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  const decisions = happen(member, 4, { kind: 'leased', home: 100, run: { start: 1, end: 2 } });
+  expect(only(decisions, 'landed')).toEqual([]);
+  expect(only(decisions, 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
+  const judged = happen(member, 5, { kind: 'origin arrived', piece: 1, hash: 'the truth' });
+  expect(only(judged, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2, 3] }]);
+  expect(only(judged, 'landed')).toEqual([{ kind: 'landed', home: 100, piece: 1 }]);
+});
+
+test('a home hears at once who was caught, and hears it once', () => {
+  const { member } = betrayed([8, 8, 8, 8]);
+  happen(member, 2, { kind: 'tick' }, { kind: 'answered', home: 100, answer: ANSWER });
+  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
+  const [first] = only(happen(member, 1000, { kind: 'tick' }), 'report');
+  expect(first?.report.caught).toEqual([8]);
+  happen(member, 1001, { kind: 'answered', home: 100, answer: ANSWER });
+  const [second] = only(happen(member, 40_000, { kind: 'tick' }), 'report');
+  expect(second?.report.caught).toEqual([]);
 });

@@ -2,10 +2,13 @@ import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
 import { settleRace } from './download.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
-import { decide, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
-import { convict, isLiar } from './standing.ts';
+import { decide, isComplete, isSuspect, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
+import { clear, convict, isLiar } from './standing.ts';
 import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
+
+/** Doubt of one link. */
+const DOUBT_LEAST = 0.5;
 
 /** Keeps a piece that is what its attestation says. A piece unlike its attestation convicts the one who sent both. */
 export function judgePiece(
@@ -46,9 +49,10 @@ function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
 
 /** The pieces are all here and are not the blob: every one that came on another's word is suspect. */
 export function beginParole(member: Member): void {
-  const { parole, authors, self, plan } = member;
-  parole.suspects = [];
-  for (let piece = 0; piece < plan.count; piece++) if (authors[piece] !== self) parole.suspects.push(piece);
+  // What was dropped meanwhile comes first, and the digest is asked again.
+  if (!isComplete(member)) return;
+  member.parole.isOpen = true;
+  member.parole.wasOpen = true;
   tryNextSuspect(member);
 }
 
@@ -67,35 +71,58 @@ export function dropLies(member: Member): boolean {
   return true;
 }
 
-/** Fetches one suspect from the origin: of the author of whom the fewest were found right so far. */
+/**
+ * Fetches one suspect from the origin. While the digest stands failed each piece is one; before it is asked again, those
+ * that others took back, so that one failure is enough for several liars.
+ */
 export function tryNextSuspect(member: Member): void {
   if (dropLies(member)) return;
-  const { parole, origin, now, authors } = member;
-  const isOver = parole.suspect === undefined && parole.suspects.length === 0;
-  if (isOver || origin.isRefused) {
+  const { parole, origin, now } = member;
+  const start = parole.suspect ?? worstSuspect(member);
+  if (parole.isOpen && (start === undefined || origin.isRefused)) {
     endParole(member);
     decide(member, { kind: 'fail', why: 'corrupt' });
     return;
   }
-  if (origin.isFetching || now < origin.retryAt) return;
-  const clearedOf = (piece: number) => parole.cleared.get(authors[piece] ?? NOBODY) ?? 0;
-  const start =
-    parole.suspect ?? parole.suspects.reduce((best, piece) => (clearedOf(piece) < clearedOf(best) ? piece : best));
+  if (start === undefined || origin.isRefused || origin.isFetching || now < origin.retryAt) return;
   parole.suspect = start;
-  parole.suspects = parole.suspects.filter((piece) => piece !== start);
   origin.isFetching = true;
   origin.heardAt = now;
   origin.lastOfRun = start;
   decide(member, { kind: 'fetch', run: { start, end: start + 1 } });
 }
 
-export function isOnParole({ parole }: Member): boolean {
-  return parole.suspect !== undefined || parole.suspects.length > 0;
+/**
+ * Of the author of whom the fewest were found right so far, and of those what the most links took back: links may be
+ * wrong or lie, which costs one piece of each author at most. Ties at random: members that look at different pieces find
+ * a liar sooner, and what each of them fetches others lack.
+ */
+function worstSuspect(member: Member): number | undefined {
+  const { parole, standing, authors, plan, random } = member;
+  let worst: number | undefined;
+  let least = parole.isOpen ? Number.POSITIVE_INFINITY : -DOUBT_LEAST;
+  let ties = 0;
+  for (let piece = 0; piece < plan.count; piece++) {
+    if (!isSuspect(member, piece)) continue;
+    const credit = (standing.cleared.get(authors[piece] ?? NOBODY) ?? 0) - doubtOf(member, piece);
+    if (credit > least) continue;
+    ties = credit < least ? 1 : ties + 1;
+    least = credit;
+    if (random() * ties < 1) worst = piece;
+  }
+  return worst;
+}
+
+/** 0 when no link doubts the piece, else nearer to 1 the more do. */
+function doubtOf({ links }: Member, piece: number): number {
+  let doubts = 0;
+  for (const { doubted } of links.values()) if (hasPiece(doubted, piece)) doubts++;
+  return doubts / (doubts + 1);
 }
 
 export function endParole({ parole }: Member): void {
+  parole.isOpen = false;
   parole.suspect = undefined;
-  parole.suspects = [];
 }
 
 /** The origin's word on a suspect. An attestation unlike it convicts its author, and all else that author stands for. */
@@ -105,15 +132,20 @@ export function judgeSuspect(member: Member, piece: number, hash: string): void 
   parole.suspect = undefined;
   if (author !== NOBODY && hashes[piece] === hash) {
     authors[piece] = self;
-    parole.cleared.set(author, (parole.cleared.get(author) ?? 0) + 1);
-    tryNextSuspect(member);
+    clear(member.standing, author);
+    if (parole.isOpen) tryNextSuspect(member);
     return;
   }
+  // The digest is being asked, and will say no.
+  if (isComplete(member) && !parole.isOpen) return;
   // A piece of an earlier life has no hash to compare: it is replaced, and the digest says whether it was the one.
   const wrong = author === NOBODY ? [piece] : piecesOf(member, author);
   dropPieces(member, wrong);
   keepPiece(member, piece, { hash, author: self });
-  if (author === NOBODY) return;
+  if (author === NOBODY) {
+    if (worstSuspect(member) === undefined) endParole(member);
+    return;
+  }
   endParole(member);
   condemn(member, author, links.get(author));
 }
@@ -125,12 +157,14 @@ function piecesOf(member: Member, author: MemberId): number[] {
 }
 
 function dropPieces(member: Member, pieces: readonly number[]): void {
-  const { held, told, open, hashes, authors, plan } = member;
+  const { held, told, open, hashes, authors, plan, parole } = member;
   const untold = pieces.filter((piece) => hasPiece(told, piece));
   for (const piece of pieces) {
     if (hasPiece(held, piece)) member.heldCount--;
     removePiece(held, piece);
     removePiece(told, piece);
+    for (const link of member.links.values()) removePiece(link.doubted, piece);
+    addPiece(parole.dropped, piece);
     addPiece(open, piece);
     hashes[piece] = undefined;
     authors[piece] = NOBODY;

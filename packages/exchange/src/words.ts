@@ -112,6 +112,8 @@ export interface MemberReport {
   readonly held: Bitmap;
   /** Pieces it looked for in vain. */
   readonly lacking: Bitmap | undefined;
+  /** Members it lately caught in a lie, which the home has not heard yet. */
+  readonly caught: readonly MemberId[];
   /** Pieces it holds a lease for and does not have yet. */
   readonly leased: Bitmap | undefined;
   readonly wantsMembers: boolean;

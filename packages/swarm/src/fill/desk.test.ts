@@ -50,7 +50,7 @@ function setScene(changes: Partial<DeskParts> = {}): Scene {
           leased: undefined,
           wantsMembers: true,
         },
-        ...{ isFollowing: false, isComplete: false, zone: undefined, uplinkBytesPerSecond: 0 },
+        ...{ caught: [], isFollowing: false, isComplete: false, zone: undefined, uplinkBytesPerSecond: 0 },
         ...said,
       }),
   };

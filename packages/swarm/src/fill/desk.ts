@@ -87,7 +87,7 @@ export function openDesk(parts: DeskParts): Desk {
     returned,
     answerers: {
       async report(member, body) {
-        const { contact, report: said, ...about } = decodeReport(member, body);
+        const { contact, report: said, ...about } = decodeReport(member, body, roll);
         const { members, ...answer } = await report(roll.note(contact), about, said);
         const names = members.map((id) => roll.memberOf(id)).filter((name) => name !== undefined);
         const contacts = names.map((name) => roll.contactOf(name)).filter(Boolean);
@@ -226,6 +226,7 @@ function holding({ zone }: Contact, plan: PiecePlan): MemberReport {
     lacking: undefined,
     leased: undefined,
     wantsMembers: false,
+    caught: [],
     isFollowing: false,
     isComplete: true,
     zone,

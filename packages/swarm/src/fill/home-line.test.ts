@@ -14,7 +14,14 @@ const ABOUT = { digest: sha256(Buffer.from('a blob')), size: 1000 * 262_144 };
 const HOME = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString();
 const OTHER = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString();
 const REPORT: MemberReport = {
-  ...{ held: emptyBitmap(1000), lacking: undefined, leased: undefined, wantsMembers: true, isFollowing: false },
+  ...{
+    held: emptyBitmap(1000),
+    lacking: undefined,
+    caught: [],
+    leased: undefined,
+    wantsMembers: true,
+    isFollowing: false,
+  },
   ...{ isComplete: false, zone: undefined, uplinkBytesPerSecond: 0 },
 };
 

@@ -71,7 +71,7 @@ export function openHomeLine(parts: HomeLineParts): HomeLine {
   return {
     async report(home, { report, ...about }) {
       if (home === roll.self) return { ...(await desk().report(home, about, report)), nearer: [] };
-      return decodeAnswer(await ask(home, 'report', encodeReport(about, self(), report)), roll);
+      return decodeAnswer(await ask(home, 'report', encodeReport(about, self(), report, roll)), roll);
     },
     async isThere(home) {
       if (home === roll.self) return true;

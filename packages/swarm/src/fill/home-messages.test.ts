@@ -11,6 +11,10 @@ const [MEMBER, OTHER] = (await Promise.all([newIdentity(), newIdentity()])).map(
   peerIdFromPrivateKey(identity).toString(),
 ) as [string, string];
 const CONTACT = { member: MEMBER, links: [{ host: '10.0.0.1', port: 5051 }], zone: 'z1' };
+const NAMES = {
+  memberOf: (id: number) => [undefined, MEMBER, OTHER][id],
+  knownAs: (name: string) => (name === MEMBER ? 1 : 2),
+};
 const overTheWire = (message: unknown): unknown => JSON.parse(JSON.stringify(message));
 
 const bitmap = (count: number) =>
@@ -30,6 +34,7 @@ const reports = fc.integer({ min: 1, max: 100 * 262_144 }).chain((size) => {
       held: set,
       lacking: fc.option(set, { nil: undefined }),
       leased: fc.option(set, { nil: undefined }),
+      caught: fc.array(fc.constantFrom(1, 2), { maxLength: 8 }),
       wantsMembers: fc.boolean(),
       isFollowing: fc.boolean(),
       isComplete: fc.boolean(),
@@ -42,8 +47,8 @@ const reports = fc.integer({ min: 1, max: 100 * 262_144 }).chain((size) => {
 test('a report is after its journey what it was before', () => {
   fc.assert(
     fc.property(reports, ({ size, report }) => {
-      const message = overTheWire(encodeReport({ digest: DIGEST, size }, CONTACT, report));
-      expect(decodeReport(MEMBER, message)).toEqual({ digest: DIGEST, size, contact: CONTACT, report });
+      const message = overTheWire(encodeReport({ digest: DIGEST, size }, CONTACT, report, NAMES));
+      expect(decodeReport(MEMBER, message, NAMES)).toEqual({ digest: DIGEST, size, contact: CONTACT, report });
     }),
   );
 });
@@ -52,7 +57,7 @@ test('pieces beyond the last one do not count', () => {
   const size = 5 * 262_144;
   const report = { wantsMembers: false, isFollowing: false, isComplete: true, uplinkBytesPerSecond: 0 };
   const held = Buffer.alloc(4, 0xff).toString('base64');
-  const decoded = decodeReport(MEMBER, { digest: DIGEST, size, contact: CONTACT, held, ...report });
+  const decoded = decodeReport(MEMBER, { digest: DIGEST, size, contact: CONTACT, held, ...report }, NAMES);
   expect(decoded.report.held).toEqual(fullBitmap(5));
   expect(listPieces(decoded.report.held)).toEqual([0, 1, 2, 3, 4]);
 });
@@ -60,7 +65,7 @@ test('pieces beyond the last one do not count', () => {
 test('a member can only speak for itself', () => {
   const report = { held: '', wantsMembers: false, isFollowing: false, isComplete: false, uplinkBytesPerSecond: 0 };
   const message = { digest: DIGEST, size: 1, contact: { ...CONTACT, member: OTHER }, ...report };
-  expect(() => decodeReport(MEMBER, message)).toThrow('speak for itself');
+  expect(() => decodeReport(MEMBER, message, NAMES)).toThrow('speak for itself');
 });
 
 /** Anything, and often nearly what it should be. */
@@ -74,6 +79,7 @@ const anything = fc.oneof(
       held: fc.oneof(fc.constant('AAAAAA=='), fc.jsonValue()),
       lacking: fc.oneof(fc.constant('AAAAAA=='), fc.jsonValue()),
       leased: fc.jsonValue(),
+      caught: fc.jsonValue(),
       uplinkBytesPerSecond: fc.jsonValue(),
       start: fc.oneof(fc.nat(8), fc.jsonValue()),
       end: fc.oneof(fc.nat(8), fc.jsonValue()),
@@ -96,7 +102,7 @@ test('whatever comes is understood or refused, and never a fault', () => {
   fc.assert(
     fc.property(anything, (message) => {
       tryOut(() => decodeAbout(message));
-      tryOut(() => decodeReport(MEMBER, message));
+      tryOut(() => decodeReport(MEMBER, message, NAMES));
       tryOut(() => {
         const { start, end } = decodeRun(message, plan);
         expect(start).toBeLessThan(end);

@@ -1,8 +1,9 @@
 import { BLOB_BYTES_MAX, type Digest, Failure, type PiecePlan, parseDigest, planPieces } from '@drayage/core';
-import { type Bitmap, emptyBitmap, type MemberReport, type Run } from '@drayage/exchange';
-import { type Contact, parseContact } from '../contact.ts';
+import { type Bitmap, emptyBitmap, type MemberId, type MemberReport, type Run } from '@drayage/exchange';
+import { type Contact, isMember, parseContact } from '../contact.ts';
 
 const UPLINK_BYTES_PER_SECOND_MAX = 1e12;
+const CAUGHT_MAX = 8;
 
 /** A blob, as members and its home name it. The size belongs to it: it says how the blob is cut. */
 export interface About {
@@ -16,24 +17,42 @@ interface ReportMessage extends About {
   readonly held: string;
   readonly lacking?: string;
   readonly leased?: string;
+  readonly caught?: readonly string[];
   readonly wantsMembers: boolean;
   readonly isFollowing: boolean;
   readonly isComplete: boolean;
   readonly uplinkBytesPerSecond: number;
 }
 
-export function encodeReport({ digest, size }: About, contact: Contact, report: MemberReport): ReportMessage {
-  const { held, lacking, leased, wantsMembers, isFollowing, isComplete, uplinkBytesPerSecond } = report;
+/** Members by the numbers that this host has for them. */
+interface Names {
+  memberOf(id: MemberId): string | undefined;
+  /** Undefined for one that was never met: a name alone makes nobody known. */
+  knownAs(member: string): MemberId | undefined;
+}
+
+export function encodeReport(
+  { digest, size }: About,
+  contact: Contact,
+  report: MemberReport,
+  names: Pick<Names, 'memberOf'>,
+): ReportMessage {
+  const { held, lacking, leased, caught, wantsMembers, isFollowing, isComplete, uplinkBytesPerSecond } = report;
   return {
     ...{ digest, size, contact, wantsMembers, isFollowing, isComplete, uplinkBytesPerSecond },
     held: encodeBitmap(held),
     ...(lacking && { lacking: encodeBitmap(lacking) }),
     ...(leased && { leased: encodeBitmap(leased) }),
+    ...(caught.length > 0 && { caught: caught.map(names.memberOf).filter((name) => name !== undefined) }),
   };
 }
 
 /** Throws what is told to the member when it is no report of its own. */
-export function decodeReport(member: string, body: unknown): About & { contact: Contact; report: MemberReport } {
+export function decodeReport(
+  member: string,
+  body: unknown,
+  names: Pick<Names, 'knownAs'>,
+): About & { contact: Contact; report: MemberReport } {
   const about = decodeAbout(body);
   const message = body as Partial<Record<keyof ReportMessage, unknown>>;
   const contact = parseContact(message.contact);
@@ -44,6 +63,7 @@ export function decodeReport(member: string, body: unknown): About & { contact: 
     held: decodeBitmap(message.held, plan),
     lacking: optional(message.lacking),
     leased: optional(message.leased),
+    caught: decodeCaught(message.caught, names),
     wantsMembers: message.wantsMembers === true,
     isFollowing: message.isFollowing === true,
     isComplete: message.isComplete === true,
@@ -51,6 +71,11 @@ export function decodeReport(member: string, body: unknown): About & { contact: 
     uplinkBytesPerSecond: decodeUplink(message.uplinkBytesPerSecond),
   };
   return { ...about, contact, report };
+}
+
+function decodeCaught(value: unknown, { knownAs }: Pick<Names, 'knownAs'>): MemberId[] {
+  const named = Array.isArray(value) ? value.slice(0, CAUGHT_MAX).filter(isMember) : [];
+  return named.map(knownAs).filter((id) => id !== undefined);
 }
 
 /** Not known, when it is no number that an uplink can have. */

@@ -6,7 +6,7 @@ const SHUN_MS = 60_000;
 
 type Mark = NonNullable<MemberStatus['quarantine']>;
 
-/** Who is left alone, and until when, over all blobs. Told to nobody, so nobody can be defamed. */
+/** Who is left alone, and until when, over all blobs. */
 export interface Marks {
   add(member: string, ms: number, why: Mark['why']): void;
   /** Leaves a member alone for a little while, without a word about it. */

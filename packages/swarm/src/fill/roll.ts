@@ -8,6 +8,8 @@ const MEMBERS_MAX = 65_536;
 export interface Roll {
   readonly self: MemberId;
   idOf(member: string): MemberId;
+  /** Undefined when it was never named, or struck off. */
+  knownAs(member: string): MemberId | undefined;
   /** Undefined when it was struck off. */
   memberOf(id: MemberId): string | undefined;
   /** Where it says it is, and then where others say it is. */
@@ -62,6 +64,7 @@ export function openRoll(self: Contact): Roll {
   return {
     self: own,
     idOf,
+    knownAs: (member) => ids.get(member),
     memberOf: (id) => entries.get(id)?.member,
     contactOf(member) {
       const id = ids.get(member);
