@@ -6,13 +6,26 @@ import { until } from '../lab/process.ts';
 import { LIES, makeRogue, type Vice, viceOf } from '../lab/rogue.ts';
 import { isSealed, tamper } from '../lab/tamper.ts';
 import type { Proof } from './proof.ts';
-import { figuresOf, inMib, isClean, judge, linksFor, measure, type Run, round, warmUp } from './swarm-run.ts';
+import {
+  figuresOf,
+  inMib,
+  isClean,
+  judge,
+  linksFor,
+  measure,
+  type Run,
+  round,
+  touchMemory,
+  warmUp,
+} from './swarm-run.ts';
 
 const SLOWEST_OVER_CLEAN_MAX = 1.5;
 const RUNTIMES = 3;
 /** What is a lie on its face, and a lie without which the blob could not have been wrong. */
 const PROVEN: ReadonlySet<string> = new Set(['flip', 'forge', 'other', 'tampered']);
 const SEAL_WAIT_MS = 20_000;
+/** Hosts beside those that are measured. As many each time: all share the processor. */
+const OTHERS = 4;
 
 const CASES: readonly (readonly Vice[])[] = [
   ['flip'],
@@ -36,17 +49,17 @@ export const swarmBadMembers: Proof = {
   title: 'one, two and four members lie, stall, dribble or vanish; a disk is tampered with',
   needs: ['docker-registry', 'dockerd', 'docker', 'containerd', 'ctr', 'podman', 'ip'],
   run: async (folder, isShort) => {
-    const [count, bytes] = isShort ? [6, 24 * MIB] : [12, 64 * MIB];
+    const [count, bytes] = isShort ? [8, 32 * MIB] : [12, 64 * MIB];
     await using lab = await startHosts({ folder, ...linksFor(count, isShort) });
     await using runtimes = await startRuntimes(lab.hosts.slice(0, RUNTIMES));
     const rogue = await makeRogue(lab.folder);
-    await warmUp(lab);
-    const image = await lab.origin.push('clean', bytes);
-    const clean = await measure({ lab, image, runtimes: runtimes.clients });
+    await warmUp(lab, bytes);
+    const { run: clean } = await amongVices({ lab, runtimes, rogue, bytes }, []);
     const runs: Run[] = [clean];
     const figures: Record<string, number | string> = {
       honestHosts: count,
-      imageMiB: inMib(image.bytes),
+      otherHosts: OTHERS,
+      imageMiB: inMib(bytes),
       ...figuresOf('clean', clean),
     };
     const promises: Record<string, boolean> = { 'the clean run is clean': isClean(clean) };
@@ -86,31 +99,35 @@ interface Verdict {
   readonly defamed: number;
 }
 
-/** A cold herd with bad members among it. They are new hosts each time: what others hold against them goes with them. */
+/**
+ * A cold herd, with four others among it that are bad members as far as there are vices. They are new hosts each time:
+ * what others hold against them goes with them.
+ */
 async function amongVices(
   { lab, runtimes, rogue, bytes }: Stage & { rogue: string },
   vices: readonly Vice[],
 ): Promise<Verdict> {
-  const image = await lab.origin.push(`bad-${vices.join('-')}`, bytes);
-  const bad: { host: Host; vice: Vice }[] = [];
-  for (const vice of vices) {
+  const image = await lab.origin.push(`among-${vices.join('-') || 'honest'}`, bytes);
+  const others: { host: Host; vice: Vice | undefined }[] = [];
+  for (const vice of Array.from({ length: OTHERS }, (_, at) => vices[at])) {
     const host = await lab.add();
-    await host.start({ command: rogue, env: viceOf(vice) });
-    bad.push({ host, vice });
+    await host.start(vice && { command: rogue, env: viceOf(vice) });
+    others.push({ host, vice });
   }
-  await untilJoined(bad.map(({ host }) => host));
-  const liars = bad.filter(({ vice }) => LIES.has(vice));
+  await untilJoined(others.map(({ host }) => host));
+  const liars = others.filter(({ vice }) => vice && LIES.has(vice));
   const names = await Promise.all(liars.map(({ host }) => identityOf(host)));
-  const theirs = bad.map(({ host }) => host.pull(image).catch(() => undefined));
+  touchMemory(lab, bytes);
+  const theirs = others.map(({ host }) => host.pull(image).catch(() => undefined));
   const run = await measure({ lab, image, runtimes: runtimes.clients });
   const lied = new Map<string, string>();
   for (const [at, { host, vice }] of liars.entries()) {
     const name = names[at];
     const served = await host.agent.metric('drayage_served_bytes_total', { to: 'peer' }).catch(() => 0);
-    if (name !== undefined && served > 0) lied.set(name, vice);
+    if (name !== undefined && vice && served > 0) lied.set(name, vice);
   }
   const verdict = { run, ...(await judged(lab.hosts, lied)) };
-  for (const { host } of bad) await host.agent.kill();
+  for (const { host } of others) await host.agent.kill();
   await Promise.all(theirs);
   return verdict;
 }
@@ -131,6 +148,7 @@ async function amongTampered({ lab, runtimes, bytes }: Stage, isHidden: boolean)
   await host.agent.restart();
   await untilJoined([host]);
   const name = await identityOf(host);
+  touchMemory(lab, bytes);
   const run = await measure({ lab, image, runtimes: runtimes.clients });
   // What the agent itself can notice it does not hand on.
   const verdict = {

@@ -14,6 +14,7 @@ import {
   measure,
   type Run,
   round,
+  touchMemory,
   warmUp,
 } from './swarm-run.ts';
 
@@ -42,7 +43,8 @@ export const swarmDeaths: Proof = {
     const [count, bytes] = isShort ? [8, 32 * MIB] : [16, 128 * MIB];
     const links = linksFor(count, isShort);
     await using lab = await startHosts({ folder, ...links });
-    await warmUp(lab);
+    await warmUp(lab, bytes);
+    touchMemory(lab, bytes);
     const clean = await measure({ lab, image: await lab.origin.push('clean', bytes) });
     const runs: Run[] = [clean];
     const egressMost = isShort ? EGRESS_MAX_SHORT : EGRESS_MAX;
@@ -68,6 +70,7 @@ export const swarmDeaths: Proof = {
 async function lose(lab: Hosts, image: HostImage, role: Role, signal: Signal): Promise<Run> {
   const deaths = new Map(lab.hosts.map((host) => [host, Promise.withResolvers<void>()]));
   const lost = new Map([...deaths].map(([host, { promise }]) => [host, promise]));
+  touchMemory(lab, image.bytes);
   const before = (await lab.origin.sent()).payloadBytes;
   const running = measure({ lab, image, lost });
   // What goes wrong below is what is told; whoever still pulls then ends with the lab.

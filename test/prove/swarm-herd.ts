@@ -15,6 +15,7 @@ import {
   measure,
   type Run,
   round,
+  touchMemory,
   warmUp,
 } from './swarm-run.ts';
 
@@ -84,7 +85,8 @@ async function herd(folder: string, { bytes, isCompared, ...links }: Herd, isSho
     `     links carry ${carriedMbit.toFixed(1)} of ${hostMbit} Mbit/s; no scheme takes under ${limit.toFixed(1)} s`,
   );
   await using runtimes = await startRuntimes(lab.hosts.slice(0, 1));
-  const first = await warmUp(lab);
+  const first = await warmUp(lab, isShort ? undefined : bytes);
+  touchMemory(lab, image.bytes);
   const run = await measure({ lab, image, runtimes: runtimes.clients });
   const figures: Figures = {
     hosts,

@@ -1,3 +1,5 @@
+import { closeSync, openSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
 import { processorSeconds } from '../bench/nginx.ts';
 import type { Client } from '../lab/client.ts';
 import type { HostImage } from '../lab/host-origin.ts';
@@ -43,10 +45,26 @@ export interface RunParts {
 }
 
 const WARM_UP_BYTES: number = 8 * MIB;
+const TOUCHED_BYTES: number = 16 * MIB;
+/** Runtimes and caches keep some of it as well. */
+const TOUCHED_FACTOR = 1.2;
 
-/** Lets all hosts pull a small image first: agents run for weeks, and their first seconds are no measure for what follows. */
-export async function warmUp(lab: Hosts): Promise<Run> {
-  return await measure({ lab, image: await lab.origin.push('warm-up', WARM_UP_BYTES) });
+/** Lets all hosts pull an image first: agents run for weeks, and their first seconds are no measure for what follows. */
+export async function warmUp(lab: Hosts, bytes: number = WARM_UP_BYTES): Promise<Run> {
+  return await measure({ lab, image: await lab.origin.push('warm-up', bytes) });
+}
+
+/**
+ * Writes as much as all hosts are going to keep of an image, and deletes it: a virtual machine gets memory when it is first touched,
+ * which takes seconds for a GiB, and would take them from whoever is measured first.
+ */
+export function touchMemory({ folder, hosts }: Hosts, bytes: number): void {
+  const file = join(folder, 'touched');
+  const block = Buffer.alloc(TOUCHED_BYTES, 1);
+  const target = openSync(file, 'w');
+  for (let left = TOUCHED_FACTOR * hosts.length * bytes; left > 0; left -= block.length) writeSync(target, block);
+  closeSync(target);
+  rmSync(file);
 }
 
 /** Lets hosts pull an image, each when it is told to, and measures. */
