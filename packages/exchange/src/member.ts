@@ -170,13 +170,15 @@ function tick(member: Member): void {
 
 function noteOriginPiece(member: Member, piece: number, hash: string): void {
   const home = homeOf(member);
-  let isWanted = takeFromQueue(member, piece);
-  if (member.parole.suspect === piece || (isWanted && isSuspect(member, piece))) judgeSuspect(member, piece, hash);
-  else if (isWanted && member.hashes[piece] === undefined) {
+  const isWanted = takeFromQueue(member, piece);
+  const isTest = member.parole.suspect === piece || (isWanted && isSuspect(member, piece));
+  const isNew = isWanted && !isTest && member.hashes[piece] === undefined;
+  if (isTest) judgeSuspect(member, piece, hash);
+  if (isNew) {
     noteGain(member);
     keepPiece(member, piece, { hash, author: member.self });
-  } else isWanted = false;
-  if (isWanted && home !== undefined) decide(member, { kind: 'landed', home, piece });
+  }
+  if (isWanted && (isTest || isNew) && home !== undefined) decide(member, { kind: 'landed', home, piece });
   fetchNext(member);
   goOnAlone(member);
 }

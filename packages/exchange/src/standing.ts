@@ -17,13 +17,13 @@ export interface Standing {
   /** Who was caught in a lie, and until when nothing is kept on their word. */
   readonly liars: Map<MemberId, number>;
   /** How many pieces of each author were fetched again under suspicion, and found right. */
-  readonly cleared: Map<MemberId, number>;
+  readonly acquitted: Map<MemberId, number>;
   /** How often anybody was caught: whoever has seen as many has nothing to look for. */
   lies: number;
 }
 
 export function newStanding(): Standing {
-  return { quarantinedUntil: new Map(), missedAt: new Map(), liars: new Map(), cleared: new Map(), lies: 0 };
+  return { quarantinedUntil: new Map(), missedAt: new Map(), liars: new Map(), acquitted: new Map(), lies: 0 };
 }
 
 export function isQuarantined(standing: Standing, member: MemberId, now: number): boolean {
@@ -63,8 +63,8 @@ export function convict(standing: Standing, member: MemberId, now: number): void
 }
 
 /** Notes a piece of its that was found right under suspicion. */
-export function clear(standing: Standing, member: MemberId): void {
-  remember(standing.cleared, member, (standing.cleared.get(member) ?? 0) + 1);
+export function acquit(standing: Standing, member: MemberId): void {
+  remember(standing.acquitted, member, (standing.acquitted.get(member) ?? 0) + 1);
 }
 
 /** Those caught last. */

@@ -3,7 +3,7 @@ import { settleRace } from './download.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
 import { forgetPieceOf, leaveAlone } from './links.ts';
 import { decide, isComplete, isSuspect, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
-import { clear, convict, isLiar } from './standing.ts';
+import { acquit, convict, isLiar } from './standing.ts';
 import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
 
@@ -104,7 +104,7 @@ function worstSuspect(member: Member): number | undefined {
   let ties = 0;
   for (let piece = 0; piece < plan.count; piece++) {
     if (!isSuspect(member, piece)) continue;
-    const credit = (standing.cleared.get(authors[piece] ?? NOBODY) ?? 0) - doubtOf(member, piece);
+    const credit = (standing.acquitted.get(authors[piece] ?? NOBODY) ?? 0) - doubtOf(member, piece);
     if (credit > least) continue;
     ties = credit < least ? 1 : ties + 1;
     least = credit;
@@ -132,7 +132,7 @@ export function judgeSuspect(member: Member, piece: number, hash: string): void 
   parole.suspect = undefined;
   if (author !== NOBODY && hashes[piece] === hash) {
     authors[piece] = self;
-    clear(member.standing, author);
+    acquit(member.standing, author);
     if (parole.isOpen) tryNextSuspect(member);
     return;
   }
