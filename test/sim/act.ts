@@ -1,4 +1,12 @@
-import { type Hello, helloOf, type MemberDecision, type MemberEvent, nextDue, stepMember } from '@drayage/exchange';
+import {
+  doubt,
+  type Hello,
+  helloOf,
+  type MemberDecision,
+  type MemberEvent,
+  nextDue,
+  stepMember,
+} from '@drayage/exchange';
 import { tellHome } from './act-home.ts';
 import { openOrigin, stopOrigin } from './act-origin.ts';
 import { checkComplete, checkKept, checkServed } from './checks.ts';
@@ -118,6 +126,7 @@ function actAlone(world: World, host: Host, decision: Exclude<MemberDecision, { 
       break;
     case 'quarantine':
       world.tally.quarantines++;
+      if (decision.why === 'lie') tellDoubt(world, host, decision.member);
       break;
     case 'fetch':
       openOrigin(world, host, decision.run);
@@ -128,6 +137,12 @@ function actAlone(world: World, host: Host, decision: Exclude<MemberDecision, { 
     default:
       tellHome(world, host, decision);
   }
+}
+
+/** Who is linked to a host hears whom it caught. */
+function tellDoubt(world: World, host: Host, liar: number): void {
+  for (const other of host.member.links.keys())
+    later(world, world.halfRtt, () => doubt(hostOf(world, other).member.standing, liar, host.id, world.now));
 }
 
 function keep(world: World, host: Host, piece: number): void {

@@ -1,5 +1,5 @@
 import { patientMs } from './answers.ts';
-import { addPiece, hasPiece, listPieces, removePiece } from './bitmap.ts';
+import { hasPiece, listPieces, removePiece } from './bitmap.ts';
 import { noteGain } from './home-contact.ts';
 import {
   BUSY_HOPELESS_MS,
@@ -68,12 +68,9 @@ function noteBusy(member: Member, link: Link): void {
 
 /** The link takes pieces back. Those on their way count as one miss: whoever drops them had them from a liar, mostly. */
 export function loseFrom(member: Member, link: Link, pieces: readonly number[]): void {
-  const { held, parole, transfers } = member;
+  const { transfers } = member;
   const coming = transfers.filter((transfer) => transfer.link === link && pieces.includes(transfer.piece));
-  for (const piece of pieces) {
-    forgetPieceOf(member, link, piece);
-    if (hasPiece(held, piece) && !hasPiece(parole.dropped, piece)) addPiece(link.doubted, piece);
-  }
+  for (const piece of pieces) forgetPieceOf(member, link, piece);
   for (const transfer of coming) cancel(member, transfer);
   const [first] = coming;
   if (first) missed(member, link);
@@ -82,7 +79,7 @@ export function loseFrom(member: Member, link: Link, pieces: readonly number[]):
 /** The link claimed a piece, and did not deliver. */
 function missed(member: Member, link: Link): void {
   const most = isOnlySource(member, link) ? MISSES_OF_ONLY_MAX : MISSES_MAX;
-  if (noteMiss(member.standing, link.member, member.now, most)) leaveAlone(member, link, 'misses');
+  if (noteMiss(member.standing, link.member, member.now, most)) leaveAlone(member, link);
 }
 
 function isOnlySource({ open, rarity, plan }: Member, { held }: Link): boolean {
@@ -165,7 +162,7 @@ function freeLink(member: Member, piece: number): Link | undefined {
   let best: Link | undefined;
   let ties = 0;
   for (const link of member.links.values()) {
-    if (!hasPiece(link.held, piece) || member.now < link.busyUntil) continue;
+    if (link.isLiar || !hasPiece(link.held, piece) || member.now < link.busyUntil) continue;
     if (best?.isNear && !link.isNear) continue;
     if (findTransfer(member, link, piece)) continue;
     ties = best && best.isNear === link.isNear ? ties + 1 : 1;

@@ -13,7 +13,7 @@ import {
   REPORT_SEALED_MS,
   SEALED_LATELY_MS,
 } from './limits.ts';
-import { openLinks } from './links.ts';
+import { countSources, openLinks } from './links.ts';
 import { decide, isComplete, type Member } from './member-state.ts';
 import { fetchAlone, isLacking } from './origin-run.ts';
 import { liarsLately } from './standing.ts';
@@ -109,7 +109,7 @@ function report(member: Member, lacking: Bitmap | undefined): void {
 }
 
 function wantsMembers(member: Member): boolean {
-  return !isComplete(member) && member.links.size + member.linking.size < LINKS_WANTED;
+  return !isComplete(member) && countSources(member) + member.linking.size < LINKS_WANTED;
 }
 
 /** What no link has, when that is what holds us up: all of it when nothing comes, else what the reader waits for. */

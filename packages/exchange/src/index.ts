@@ -2,7 +2,7 @@ export { addPiece, type Bitmap, emptyBitmap, fullBitmap, hasPiece, listPieces, r
 export { type Home, type HomeParts, newHome, stepHome } from './home.ts';
 export { stepMember } from './member.ts';
 export { helloOf, isComplete, type Member, type MemberParts, newMember, nextDue } from './member-state.ts';
-export { convict, isQuarantined, newStanding, noteMiss, type Standing } from './standing.ts';
+export { convict, doubt, isQuarantined, newStanding, noteMiss, type Standing } from './standing.ts';
 export { newUplink, type Uplink } from './uplink.ts';
 export { leaveUplink } from './upload.ts';
 export type {

@@ -114,6 +114,12 @@ export const COMPLAINTS_MAX = 3;
 /** A home believes that a member lied when this share of a blob's members caught it, and never needs more than so many. */
 export const ACCUSERS_SHARE: number = 1 / 3;
 export const ACCUSERS_MAX = 1024;
+/** Doubts of one member that may turn out to be wrong: each costs a piece. */
+export const WRONG_DOUBTS_MAX = 4;
+/** A piece of an author that is fetched again is waited for this long before one of another blob is. */
+export const LOOK_MS = 3000;
+/** Members whose doubts of one other are remembered. */
+export const DOUBTERS_MAX = 8;
 /** Members of one blob that a member can accuse. */
 export const ACCUSED_MAX = 64;
 /** Liars that are named in one report. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, hashesOf, helloWith, only, receive } from './fake-member.ts';
 import { HAVE_EVERY_MS, LINKS_MAX, LINKS_OPENED_FIRST } from './limits.ts';
-import { convict } from './standing.ts';
+import { convict, noteMiss } from './standing.ts';
 import type { MemberEvent } from './words.ts';
 
 const COUNT = 8;
@@ -31,12 +31,48 @@ test('a link beyond the most is refused', () => {
   ]);
 });
 
-test('a member in quarantine is refused', () => {
+test('a member that disappointed too often is refused', () => {
   const member = fakeMember(COUNT);
-  convict(member.standing, 1, 0);
-  expect(happen(member, 1, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) })).toEqual([
+  for (const at of [0, 1000, 2000]) noteMiss(member.standing, 1, at);
+  expect(happen(member, 2001, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) })).toEqual([
     { kind: 'unlink', link: 1, why: 'quarantine' },
   ]);
+});
+
+test('a member that lied is given what it lacks, after all others, and asked for nothing', () => {
+  const member = fakeMember(COUNT, { sealed: hashesOf(COUNT) });
+  convict(member.standing, 1, 0);
+  const decisions = [2, 3, 4, 5, 1, 6].flatMap((link) =>
+    happen(member, 1, { kind: 'linked', link, hello: helloWith(COUNT, []) }),
+  );
+  expect(only(decisions, 'unlink')).toEqual([]);
+  expect(only(decisions, 'offer').map(({ to }) => to)).toEqual([2, 3, 4, 5]);
+  const offered = [2, 3].flatMap((link) => only(happen(member, 2, { kind: 'declined', link, inFlight: 0 }), 'offer'));
+  expect(offered.map(({ to }) => to)).toEqual([6, 1]);
+});
+
+test('what a member that lied says it has does not count, from the moment that it is caught', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [0, 1]) });
+  happen(member, 0, { kind: 'linked', link: 2, hello: helloWith(COUNT, [1, 2]) });
+  const [request] = only(happen(member, 1, { kind: 'offered', link: 1, insists: false }), 'request');
+  convict(member.standing, 1, 2);
+  const decisions = happen(member, 250, { kind: 'tick' });
+  expect(only(decisions, 'cancel')).toEqual([{ kind: 'cancel', from: 1, piece: request?.piece }]);
+  expect(only(decisions, 'request').map(({ from }) => from)).toEqual([2]);
+  expect([...member.rarity].slice(0, 4)).toEqual([0, 1, 1, 0]);
+  happen(member, 251, { kind: 'have', link: 1, pieces: [3], inFlight: 0 });
+  expect([...member.rarity].slice(0, 4)).toEqual([0, 1, 1, 0]);
+  expect(only(happen(member, 252, { kind: 'offered', link: 1, insists: true }), 'decline')).toMatchObject([{ to: 1 }]);
+});
+
+test('one that lied and has it all is of no use, and a link for another is opened', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
+  happen(member, 0, { kind: 'tick' });
+  happen(member, 1, welcome([2, 3, 4, 5, 6, 7, 8]));
+  convict(member.standing, 1, 2);
+  expect(only(happen(member, 250, { kind: 'tick' }), 'unlink')).toEqual([{ kind: 'unlink', link: 1, why: 'done' }]);
 });
 
 test('news of pieces goes out together, a moment later', () => {

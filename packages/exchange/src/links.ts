@@ -1,28 +1,29 @@
-import { addPiece, emptyBitmap, hasPiece, removePiece } from './bitmap.ts';
+import { addPiece, emptyBitmap, hasPiece, listPieces, removePiece } from './bitmap.ts';
 import { HAVE_EVERY_MS, LINKS_MAX, LINKS_OPENED_FIRST, LINKS_WANTED } from './limits.ts';
 import { decide, inFlight, isComplete, type Link, type Member } from './member-state.ts';
-import { isQuarantined } from './standing.ts';
-import { endTransfer } from './transfers.ts';
+import { isLiar, isQuarantined } from './standing.ts';
+import { cancel, endTransfer } from './transfers.ts';
 import { countSlots, endUploads, offerSlots, ownSlots } from './upload.ts';
 import type { Hello, MemberId } from './words.ts';
 
-/** A link is open. Refused when there are enough, or when the other side is in quarantine. */
+/** A link is open. Refused when there are enough, or when the other side is in quarantine for anything but a lie. */
 export function addLink(member: Member, other: MemberId, hello: Hello): void {
   member.linking.delete(other);
   const { held, zone } = hello;
   // Both sides opened one at the same time: it is one link.
   if (member.links.has(other)) return;
-  const isBarred = isQuarantined(member.standing, other, member.now);
-  if (isBarred || member.links.size >= LINKS_MAX) {
-    decide(member, { kind: 'unlink', link: other, why: isBarred ? 'quarantine' : 'full' });
+  const isOfLiar = isLiar(member.standing, other, member.now);
+  const isRefused = !isOfLiar && isQuarantined(member.standing, other, member.now);
+  if (isRefused || member.links.size >= LINKS_MAX) {
+    decide(member, { kind: 'unlink', link: other, why: isRefused ? 'quarantine' : 'full' });
     return;
   }
   const link: Link = {
     member: other,
     isNear: zone === member.zone || zone === undefined || member.zone === undefined,
+    isLiar: isOfLiar,
     held: emptyBitmap(member.plan.count),
     heldCount: 0,
-    doubted: emptyBitmap(member.plan.count),
     inFlight: 0,
     // Those never served come first, in an order that differs from member to member.
     servedAt: -member.random(),
@@ -46,6 +47,10 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
 /** The link's own count, and how rare the piece is. */
 function count(member: Member, link: Link, piece: number, change: 1 | -1): void {
   link.heldCount += change;
+  if (!link.isLiar) countSource(member, link, piece, change);
+}
+
+function countSource(member: Member, link: Link, piece: number, change: 1 | -1): void {
   member.rarity[piece] = (member.rarity[piece] ?? 0) + change;
   if (link.isNear) member.nearRarity[piece] = (member.nearRarity[piece] ?? 0) + change;
 }
@@ -80,9 +85,9 @@ export function forgetPieceOf(member: Member, link: Link, piece: number): void {
   count(member, link, piece, -1);
 }
 
-/** Both sides have it all. */
+/** The other side has it all, and we do as well, or take nothing from it. */
 function isIdle(member: Member, link: Link): boolean {
-  return member.isSealed && link.heldCount === member.plan.count;
+  return (member.isSealed || link.isLiar) && link.heldCount === member.plan.count;
 }
 
 function removeIdle(member: Member, link: Link): void {
@@ -90,10 +95,23 @@ function removeIdle(member: Member, link: Link): void {
   decide(member, { kind: 'unlink', link: link.member, why: 'done' });
 }
 
-/** Takes a member that lied or disappointed out of the links. */
-export function leaveAlone(member: Member, link: Link, why: 'lie' | 'misses'): void {
+/**
+ * Takes nothing from a member that lied any more. What nobody else wants it is given all the same: it may be a host with
+ * a bad disk, and without us it would take the whole blob from the origin.
+ */
+export function giveOnly(member: Member, link: Link): void {
+  if (link.isLiar) return;
+  for (const transfer of member.transfers.filter((one) => one.link === link)) cancel(member, transfer);
+  for (const piece of listPieces(link.held)) countSource(member, link, piece, -1);
+  link.isLiar = true;
+  if (isIdle(member, link)) removeIdle(member, link);
+  else openLinks(member, 0);
+}
+
+/** Takes a member that disappointed out of the links. */
+export function leaveAlone(member: Member, link: Link): void {
   const until = member.standing.quarantinedUntil.get(link.member) ?? member.now;
-  decide(member, { kind: 'quarantine', member: link.member, ms: until - member.now, why });
+  decide(member, { kind: 'quarantine', member: link.member, ms: until - member.now, why: 'misses' });
   if (!member.links.has(link.member)) return;
   removeLink(member, link);
   decide(member, { kind: 'unlink', link: link.member, why: 'quarantine' });
@@ -130,8 +148,8 @@ export function dropIdle(member: Member): void {
 export function openLinks(member: Member, more: number): void {
   if (isComplete(member)) return;
   const usual = member.heldCount === 0 ? LINKS_OPENED_FIRST : LINKS_WANTED;
-  const wanted = Math.min(LINKS_MAX, Math.max(usual, more > 0 ? member.links.size + more : 0));
-  while (member.links.size + member.linking.size < wanted) {
+  const wanted = Math.max(usual, more > 0 ? countSources(member) + more : 0);
+  while (countSources(member) + member.linking.size < wanted && member.links.size + member.linking.size < LINKS_MAX) {
     const other = member.candidates.pop();
     if (other === undefined) return;
     if (other === member.self || member.links.has(other) || member.linking.has(other)) continue;
@@ -139,4 +157,11 @@ export function openLinks(member: Member, more: number): void {
     member.linking.add(other);
     decide(member, { kind: 'link', to: other });
   }
+}
+
+/** Links that something may be taken from. */
+export function countSources({ links }: Member): number {
+  let count = 0;
+  for (const { isLiar } of links.values()) if (!isLiar) count++;
+  return count;
 }

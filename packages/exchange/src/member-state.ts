@@ -1,7 +1,7 @@
 import type { PiecePlan } from '@drayage/core';
 import { type Bitmap, emptyBitmap, firstAbsent, fullBitmap, hasPiece } from './bitmap.ts';
 import { HOME_ANSWER_MS, IN_FLIGHT_USUAL, LACK_MS, ORIGIN_RETRY_MS, TICK_MS } from './limits.ts';
-import type { Standing } from './standing.ts';
+import { DOUBT_OF_TWO, doubtOf, type Standing } from './standing.ts';
 import type { Uplink } from './uplink.ts';
 import type { Hello, MemberDecision, MemberId } from './words.ts';
 
@@ -13,10 +13,10 @@ export interface Link {
   readonly member: MemberId;
   /** In our own zone, or zones are not in use. */
   readonly isNear: boolean;
+  /** It was caught in a lie: nothing is taken from it, and what it holds does not count. */
+  isLiar: boolean;
   readonly held: Bitmap;
   heldCount: number;
-  /** Pieces we hold that it took back, mostly since it found out who had lied. */
-  readonly doubted: Bitmap;
   /** Transfers it has in flight, as it last said. */
   inFlight: number;
   servedAt: number;
@@ -157,8 +157,6 @@ interface Parole {
   wasOpen: boolean;
   /** The suspect that is being fetched again. */
   suspect: number | undefined;
-  /** Pieces dropped before: what others take back late is not what came in their place. */
-  readonly dropped: Bitmap;
 }
 
 export interface MemberParts {
@@ -237,7 +235,7 @@ export function newMember(parts: MemberParts, now: number): Member {
       liesTold: 0,
     },
     origin: idleOrigin(now),
-    parole: { isOpen: false, wasOpen: false, suspect: undefined, dropped: emptyBitmap(plan.count) },
+    parole: { isOpen: false, wasOpen: false, suspect: undefined },
   };
 }
 
@@ -268,9 +266,11 @@ export function isHere(member: Member, piece: number): boolean {
   return member.hashes[piece] !== undefined || hasPiece(member.held, piece);
 }
 
-/** Whether a piece is here on another's word, of which some was false. */
-export function isSuspect({ parole, held, authors, self }: Member, piece: number): boolean {
-  return parole.wasOpen && hasPiece(held, piece) && authors[piece] !== self;
+/** Whether a piece is here on the word of another, when some such word was false, or that one is said to have lied. */
+export function isSuspect({ parole, held, authors, self, standing, now }: Member, piece: number): boolean {
+  const author = authors[piece] ?? NOBODY;
+  if (author === self || !hasPiece(held, piece)) return false;
+  return parole.wasOpen || doubtOf(standing, author, now) >= DOUBT_OF_TWO;
 }
 
 /** Every transfer counts, and so does the connection to the origin. */

@@ -162,7 +162,7 @@ function tick(member: Member): void {
   dropLies(member);
   watchTransfers(member);
   openLinks(member, 0);
-  if (member.parole.wasOpen) tryNextSuspect(member);
+  if (member.parole.wasOpen || member.standing.doubters.size > 0) tryNextSuspect(member);
   fetchNext(member);
   askAround(member);
   losePatience(member);

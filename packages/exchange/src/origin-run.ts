@@ -127,8 +127,8 @@ function firstLacking(member: Member, from: number): number | undefined {
 export function isLacking({ open, rarity, links, standing, now }: Member, piece: number): boolean {
   if (!hasPiece(open, piece)) return false;
   if (rarity[piece] === 0) return true;
-  for (const { member, held } of links.values())
-    if (hasPiece(held, piece) && !hasFailed(standing, member, now)) return false;
+  for (const { member, held, isLiar } of links.values())
+    if (!isLiar && hasPiece(held, piece) && !hasFailed(standing, member, now)) return false;
   return true;
 }
 

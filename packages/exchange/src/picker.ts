@@ -8,6 +8,7 @@ import type { Link, Member } from './member-state.ts';
  */
 export function pickPiece(member: Member, link: Link): number | undefined {
   const { plan, open, head, now, headAt } = member;
+  if (link.isLiar) return undefined;
   if (now - headAt > READER_WAIT_MS && hasPiece(open, head) && hasPiece(link.held, head)) return head;
   if (!link.isNear) {
     // What a nearer link has is left to it, unless we have next to nothing to do.

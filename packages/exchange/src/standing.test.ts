@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { LIE_QUARANTINE_MS, MISSES_QUARANTINE_MS, STANDING_MAX } from './limits.ts';
-import { convict, forgive, isQuarantined, newStanding, noteMiss } from './standing.ts';
+import { LIE_QUARANTINE_MS, MISSES_QUARANTINE_MS, STANDING_MAX, WRONG_DOUBTS_MAX } from './limits.ts';
+import { acquit, convict, doubt, doubtOf, forgive, isQuarantined, newStanding, noteMiss } from './standing.ts';
 
 test('three claims in a minute that come to nothing mean a minute of quarantine', () => {
   const standing = newStanding();
@@ -28,6 +28,27 @@ test('a proven lie means a day of quarantine, which misses do not shorten', () =
   for (const at of [1000, 2000, 3000]) noteMiss(standing, 1, at);
   expect(isQuarantined(standing, 1, LIE_QUARANTINE_MS - 1)).toBe(true);
   expect(isQuarantined(standing, 2, 1)).toBe(false);
+});
+
+test('the more members say that one lied the more it is doubted, and no one counts twice, nor a liar', () => {
+  const standing = newStanding();
+  convict(standing, 5, 0);
+  const doubts = [2, 2, 3, 5, 1].map((doubter) => {
+    doubt(standing, 1, doubter, 0);
+    return doubtOf(standing, 1, 0);
+  });
+  expect(doubts).toEqual([1 / 2, 1 / 2, 2 / 3, 2 / 3, 2 / 3]);
+});
+
+test('who doubted too many that were right is not listened to any more', () => {
+  const standing = newStanding();
+  for (let author = 10; author < 10 + WRONG_DOUBTS_MAX; author++) {
+    doubt(standing, author, 2, 0);
+    expect(doubtOf(standing, author, 0)).toBeGreaterThan(0);
+    acquit(standing, author);
+  }
+  doubt(standing, 9, 2, 0);
+  expect(doubtOf(standing, 9, 0)).toBe(0);
 });
 
 test('the record is bounded: the oldest is forgotten', () => {

@@ -1,12 +1,15 @@
 import {
   CAUGHT_TOLD_MAX,
+  DOUBTERS_MAX,
   LIE_QUARANTINE_MS,
+  LOOK_MS,
   MISS_MS,
   MISSES_MAX,
   MISSES_OF_FAILED,
   MISSES_QUARANTINE_MS,
   MISSES_WITHIN_MS,
   STANDING_MAX,
+  WRONG_DOUBTS_MAX,
 } from './limits.ts';
 import type { MemberId } from './words.ts';
 
@@ -18,12 +21,27 @@ export interface Standing {
   readonly liars: Map<MemberId, number>;
   /** How many pieces of each author were fetched again under suspicion, and found right. */
   readonly acquitted: Map<MemberId, number>;
+  /** Who says of each author that it lied: a reason to look, and no more. */
+  readonly doubters: Map<MemberId, Set<MemberId>>;
+  /** How many of those whom this member doubted were found right. */
+  readonly wrongDoubts: Map<MemberId, number>;
+  /** Since when a piece of this author is being fetched again, of whatever blob. */
+  readonly looks: Map<MemberId, number>;
   /** How often anybody was caught: whoever has seen as many has nothing to look for. */
   lies: number;
 }
 
 export function newStanding(): Standing {
-  return { quarantinedUntil: new Map(), missedAt: new Map(), liars: new Map(), acquitted: new Map(), lies: 0 };
+  return {
+    quarantinedUntil: new Map(),
+    missedAt: new Map(),
+    liars: new Map(),
+    acquitted: new Map(),
+    doubters: new Map(),
+    wrongDoubts: new Map(),
+    looks: new Map(),
+    lies: 0,
+  };
 }
 
 export function isQuarantined(standing: Standing, member: MemberId, now: number): boolean {
@@ -59,12 +77,47 @@ export function forgive(standing: Standing, member: MemberId): void {
 export function convict(standing: Standing, member: MemberId, now: number): void {
   remember(standing.quarantinedUntil, member, now + LIE_QUARANTINE_MS);
   remember(standing.liars, member, now + LIE_QUARANTINE_MS);
+  standing.doubters.delete(member);
   standing.lies++;
 }
 
 /** Notes a piece of its that was found right under suspicion. */
 export function acquit(standing: Standing, member: MemberId): void {
-  remember(standing.acquitted, member, (standing.acquitted.get(member) ?? 0) + 1);
+  const { acquitted, doubters, wrongDoubts } = standing;
+  remember(acquitted, member, (acquitted.get(member) ?? 0) + 1);
+  for (const doubter of doubters.get(member) ?? []) remember(wrongDoubts, doubter, (wrongDoubts.get(doubter) ?? 0) + 1);
+  doubters.delete(member);
+}
+
+/** A member says that it caught an author in a lie. One who was wrong too often is not listened to any more. */
+export function doubt(standing: Standing, author: MemberId, doubter: MemberId, now: number): void {
+  const isHeard = (standing.wrongDoubts.get(doubter) ?? 0) < WRONG_DOUBTS_MAX;
+  if (!isHeard || author === doubter || isLiar(standing, author, now)) return;
+  const doubters = standing.doubters.get(author) ?? new Set();
+  if (doubters.size < DOUBTERS_MAX) doubters.add(doubter);
+  remember(standing.doubters, author, doubters);
+}
+
+/** What one member says may be a lie; of two, both would have to lie. */
+export const DOUBT_OF_ONE: number = 1 / 2;
+export const DOUBT_OF_TWO: number = 2 / 3;
+
+/** 0 when nobody doubts the author, else nearer to 1 the more do. */
+export function doubtOf(standing: Standing, author: MemberId, now: number): number {
+  let count = 0;
+  for (const doubter of standing.doubters.get(author) ?? []) if (!isLiar(standing, doubter, now)) count++;
+  return count / (count + 1);
+}
+
+/** Whether the author's piece may be fetched again now: false while another is. */
+export function beginLook({ looks }: Standing, author: MemberId, now: number): boolean {
+  if (now - (looks.get(author) ?? Number.NEGATIVE_INFINITY) < LOOK_MS) return false;
+  remember(looks, author, now);
+  return true;
+}
+
+export function endLook({ looks }: Standing, author: MemberId): void {
+  looks.delete(author);
 }
 
 /** Those caught last. */

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { LIE_QUARANTINE_MS } from './limits.ts';
+import { LIE_QUARANTINE_MS, LOOK_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
-import { convict, newStanding, noteMiss, type Standing } from './standing.ts';
+import { convict, doubt, newStanding, noteMiss, type Standing } from './standing.ts';
 import type { MemberDecision, MemberId } from './words.ts';
 
 const COUNT = 4;
@@ -18,15 +18,15 @@ function asking(): { readonly member: Member; readonly piece: number } {
 }
 
 interface Betrayal {
-  /** Pieces that the only link takes back before the digest is asked. */
-  readonly takenBack?: readonly number[];
+  /** Whom another caught before the digest is asked. */
+  readonly caught?: MemberId;
   readonly standing?: Standing;
 }
 
 /** A member whose four pieces are all here, each on the word of one of these authors, and are not the blob. */
 function betrayed(
   authors: readonly MemberId[],
-  { takenBack = [], standing = newStanding() }: Betrayal = {},
+  { caught, standing = newStanding() }: Betrayal = {},
 ): { readonly member: Member; readonly decisions: MemberDecision[] } {
   const member = fakeMember(COUNT, { standing });
   happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });
@@ -35,7 +35,7 @@ function betrayed(
     const piece = request?.piece ?? -1;
     happen(member, 1, arrival(1, piece, authors[piece]), { kind: 'kept', piece });
   }
-  happen(member, 1, { kind: 'lost', link: 1, pieces: takenBack });
+  if (caught !== undefined) doubt(standing, caught, 1, 1);
   return { member, decisions: happen(member, 2, { kind: 'disproven' }) };
 }
 
@@ -85,7 +85,7 @@ test('a piece unlike the attestation that came with it convicts the sender', () 
   });
   expect(decisions).toEqual([
     { kind: 'quarantine', member: 1, ms: LIE_QUARANTINE_MS, why: 'lie' },
-    { kind: 'unlink', link: 1, why: 'quarantine' },
+    { kind: 'unlink', link: 1, why: 'done' },
   ]);
   expect(member.hashes[piece]).toBeUndefined();
 });
@@ -165,19 +165,18 @@ test('who is caught with one blob is not believed with another, which need not f
   expect(only(happen(filling, 3000, { kind: 'tick' }), 'drop')).toEqual([]);
 });
 
-test('while a blob is being proven nothing is dropped; when it fails, the pieces of a liar go before anything is fetched', () => {
+test('the pieces of a liar that was caught elsewhere go while another suspect is on its way', () => {
   const { member } = betrayed([7, 8, 8, 8]);
-  const { standing } = member;
-  convict(standing, 8, 3);
-  // The suspect that is on its way decides first.
-  expect(only(happen(member, 1000, { kind: 'tick' }), 'drop')).toEqual([]);
-  const decisions = happen(member, 1001, { kind: 'origin arrived', piece: 0, hash: '0' });
+  convict(member.standing, 8, 3);
+  const decisions = happen(member, 1000, { kind: 'tick' });
   expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2, 3] }]);
-  expect(only(decisions, 'fetch')).toEqual([]);
+  expect(only(decisions, 'stop fetch')).toEqual([]);
+  expect(only(happen(member, 1001, { kind: 'origin arrived', piece: 0, hash: '0' }), 'drop')).toEqual([]);
+  expect(member.standing.acquitted.get(7)).toBe(1);
 });
 
-test('what a link took back is suspected first', () => {
-  const { decisions } = betrayed([7, 8, 9, 10], { takenBack: [2] });
+test('who was caught by another is suspected first', () => {
+  const { decisions } = betrayed([7, 8, 9, 10], { caught: 9 });
   expect(decisions).toEqual([{ kind: 'fetch', run: { start: 2, end: 3 } }]);
 });
 
@@ -189,36 +188,54 @@ test('who was found right with one blob is suspected last with another', () => {
   expect(only(decisions, 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
 });
 
-test('after one failure, what links take back is looked at before the digest is asked again', () => {
+test('after one failure, those whom others caught are looked at before the digest is asked again', () => {
   const { member } = betrayed([7, 8, 8, 9]);
   happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
   expect(only(happen(member, 1000, { kind: 'tick' }), 'fetch')).toEqual([]);
-  happen(member, 1001, { kind: 'lost', link: 1, pieces: [1] });
+  doubt(member.standing, 8, 2, 1001);
   expect(only(happen(member, 2000, { kind: 'tick' }), 'fetch')).toEqual([{ kind: 'fetch', run: { start: 1, end: 2 } }]);
   const decisions = happen(member, 2001, { kind: 'origin arrived', piece: 1, hash: 'the truth' });
   expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: [1, 2] }]);
 });
 
-test('before any failure nothing is fetched because a link took it back', () => {
+test('before any failure the word of one that it caught another is not enough, and that of two is', () => {
   const { member } = betrayedButOne(8);
-  happen(member, 2, { kind: 'lost', link: 1, pieces: [0, 1, 2] });
+  doubt(member.standing, 8, 2, 2);
   expect(only(happen(member, 1000, { kind: 'tick' }), 'fetch')).toEqual([]);
+  doubt(member.standing, 8, 2, 1001);
+  doubt(member.standing, 8, 3, 1001);
+  const [fetch] = only(happen(member, 2000, { kind: 'tick' }), 'fetch');
+  const piece = fetch?.run.start ?? -1;
+  const decisions = happen(member, 2001, { kind: 'origin arrived', piece, hash: 'the truth' });
+  expect(only(decisions, 'quarantine')).toMatchObject([{ member: 8, why: 'lie' }]);
 });
 
-test('links that take everything back cost one piece of each author', () => {
+test('members that say they caught everybody cost one piece of each author', () => {
   const { member } = betrayed([7, 8, 9, 9]);
   happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
-  happen(member, 4, { kind: 'linked', link: 2, hello: helloWith(COUNT, ALL) });
-  for (const link of [1, 2]) happen(member, 4, { kind: 'lost', link, pieces: ALL });
-  expect(looksAt(member, 1000, 2000, 3000, 4000)).toEqual([1, 2]);
+  for (const doubter of [2, 3, 7]) for (const author of [8, 9]) doubt(member.standing, author, doubter, 4);
+  expect(looksAt(member, 1000, 2000, 3000, 4000)).toHaveLength(2);
+  for (const doubter of [2, 3]) for (const author of [8, 9]) doubt(member.standing, author, doubter, 4001);
+  expect(looksAt(member, 5000, 6000)).toEqual([]);
 });
 
-test('what is taken back late is not what came in its place', () => {
-  const { member } = betrayed([7, 7, 8, 8]);
-  happen(member, 3, { kind: 'origin arrived', piece: 0, hash: 'the truth' });
-  expect(only(happen(member, 4, { kind: 'offered', link: 1, insists: true }), 'request')).toMatchObject([{ piece: 1 }]);
-  happen(member, 5, arrival(1, 1, 10), { kind: 'kept', piece: 1 }, { kind: 'lost', link: 1, pieces: [1] });
-  expect(looksAt(member, 1000, 2000)).toEqual([]);
+test('one piece of an author is looked at at a time, whatever blobs it stands for', () => {
+  const standing = newStanding();
+  const { decisions } = betrayed([8, 8, 8, 8], { standing });
+  expect(only(decisions, 'fetch')).toHaveLength(1);
+  const other = betrayed([8, 8, 8, 8], { standing });
+  expect(other.decisions).toEqual([]);
+  expect(only(happen(other.member, 1000, { kind: 'tick' }), 'fetch')).toEqual([]);
+  expect(only(happen(other.member, LOOK_MS + 2, { kind: 'tick' }), 'fetch')).toHaveLength(1);
+});
+
+test('a piece that is looked at is dropped with all others when its author is caught meanwhile', () => {
+  const { member } = betrayed([7, 7, 7, 7]);
+  convict(member.standing, 7, 3);
+  const decisions = happen(member, 1000, { kind: 'tick' });
+  expect(only(decisions, 'stop fetch')).toHaveLength(1);
+  expect(only(decisions, 'drop')).toEqual([{ kind: 'drop', pieces: ALL }]);
+  expect(happen(member, 1001, { kind: 'origin arrived', piece: 0, hash: '0' })).toEqual([]);
 });
 
 test('a lease for what is here on the word of another is taken at its word when some word was false', () => {

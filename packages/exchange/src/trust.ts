@@ -1,14 +1,11 @@
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
 import { settleRace } from './download.ts';
 import { LIE_QUARANTINE_MS } from './limits.ts';
-import { forgetPieceOf, leaveAlone } from './links.ts';
+import { forgetPieceOf, giveOnly } from './links.ts';
 import { decide, isComplete, isSuspect, type Link, type Member, NOBODY, type Transfer } from './member-state.ts';
-import { acquit, convict, isLiar } from './standing.ts';
+import { acquit, beginLook, convict, DOUBT_OF_ONE, doubtOf, endLook, isLiar } from './standing.ts';
 import { endTransfer } from './transfers.ts';
 import type { Attestation, MemberId } from './words.ts';
-
-/** Doubt of one link. */
-const DOUBT_LEAST = 0.5;
 
 /** Keeps a piece that is what its attestation says. A piece unlike its attestation convicts the one who sent both. */
 export function judgePiece(
@@ -43,8 +40,8 @@ export function keepPiece(member: Member, piece: number, { hash, author }: Attes
 /** A proven lie. */
 function condemn(member: Member, liar: MemberId, link: Link | undefined): void {
   convict(member.standing, liar, member.now);
-  if (link) leaveAlone(member, link, 'lie');
-  else decide(member, { kind: 'quarantine', member: liar, ms: LIE_QUARANTINE_MS, why: 'lie' });
+  decide(member, { kind: 'quarantine', member: liar, ms: LIE_QUARANTINE_MS, why: 'lie' });
+  if (link) giveOnly(member, link);
 }
 
 /** The pieces are all here and are not the blob: every one that came on another's word is suspect. */
@@ -59,25 +56,26 @@ export function beginParole(member: Member): void {
 /** Drops what rests on the word of those who were caught meanwhile, with whatever blob. Whether there was any. */
 export function dropLies(member: Member): boolean {
   const { standing, authors, now, plan, parole } = member;
-  // A suspect that is on its way is judged first.
-  if (member.liesSeen === standing.lies || parole.suspect !== undefined) return false;
+  if (member.liesSeen === standing.lies) return false;
   member.liesSeen = standing.lies;
+  for (const link of [...member.links.values()]) if (isLiar(standing, link.member, now)) giveOnly(member, link);
   const wrong: number[] = [];
   for (let piece = 0; piece < plan.count; piece++)
     if (isLiar(standing, authors[piece] ?? NOBODY, now)) wrong.push(piece);
   if (wrong.length === 0) return false;
-  endParole(member);
+  parole.isOpen = false;
+  if (parole.suspect !== undefined && wrong.includes(parole.suspect)) stopLooking(member);
   dropPieces(member, wrong);
   return true;
 }
 
 /**
  * Fetches one suspect from the origin. While the digest stands failed each piece is one; before it is asked again, those
- * that others took back, so that one failure is enough for several liars.
+ * of authors whom others caught, so that one failure is enough for several liars.
  */
 export function tryNextSuspect(member: Member): void {
   if (dropLies(member)) return;
-  const { parole, origin, now } = member;
+  const { parole, origin, standing, authors, now } = member;
   const start = parole.suspect ?? worstSuspect(member);
   if (parole.isOpen && (start === undefined || origin.isRefused)) {
     endParole(member);
@@ -85,6 +83,9 @@ export function tryNextSuspect(member: Member): void {
     return;
   }
   if (start === undefined || origin.isRefused || origin.isFetching || now < origin.retryAt) return;
+  // One piece is enough, of whatever blob.
+  const author = authors[start] ?? NOBODY;
+  if (parole.suspect === undefined && author !== NOBODY && !beginLook(standing, author, now)) return;
   parole.suspect = start;
   origin.isFetching = true;
   origin.heardAt = now;
@@ -93,18 +94,18 @@ export function tryNextSuspect(member: Member): void {
 }
 
 /**
- * Of the author of whom the fewest were found right so far, and of those what the most links took back: links may be
- * wrong or lie, which costs one piece of each author at most. Ties at random: members that look at different pieces find
- * a liar sooner, and what each of them fetches others lack.
+ * Of the author of whom the fewest were found right so far, and of those whom the most doubt. Ties at random: members
+ * that look at different pieces find a liar sooner, and what each of them fetches others lack.
  */
 function worstSuspect(member: Member): number | undefined {
-  const { parole, standing, authors, plan, random } = member;
+  const { parole, standing, authors, plan, random, now } = member;
   let worst: number | undefined;
-  let least = parole.isOpen ? Number.POSITIVE_INFINITY : -DOUBT_LEAST;
+  let least = parole.isOpen ? Number.POSITIVE_INFINITY : -DOUBT_OF_ONE;
   let ties = 0;
   for (let piece = 0; piece < plan.count; piece++) {
     if (!isSuspect(member, piece)) continue;
-    const credit = (standing.acquitted.get(authors[piece] ?? NOBODY) ?? 0) - doubtOf(member, piece);
+    const author = authors[piece] ?? NOBODY;
+    const credit = (standing.acquitted.get(author) ?? 0) - doubtOf(standing, author, now);
     if (credit > least) continue;
     ties = credit < least ? 1 : ties + 1;
     least = credit;
@@ -113,11 +114,10 @@ function worstSuspect(member: Member): number | undefined {
   return worst;
 }
 
-/** 0 when no link doubts the piece, else nearer to 1 the more do. */
-function doubtOf({ links }: Member, piece: number): number {
-  let doubts = 0;
-  for (const { doubted } of links.values()) if (hasPiece(doubted, piece)) doubts++;
-  return doubts / (doubts + 1);
+function stopLooking(member: Member): void {
+  member.parole.suspect = undefined;
+  member.origin.isFetching = false;
+  decide(member, { kind: 'stop fetch' });
 }
 
 export function endParole({ parole }: Member): void {
@@ -127,9 +127,10 @@ export function endParole({ parole }: Member): void {
 
 /** The origin's word on a suspect. An attestation unlike it convicts its author, and all else that author stands for. */
 export function judgeSuspect(member: Member, piece: number, hash: string): void {
-  const { parole, authors, hashes, self, links } = member;
+  const { parole, standing, authors, hashes, self, links } = member;
   const author = authors[piece] ?? NOBODY;
   parole.suspect = undefined;
+  endLook(standing, author);
   if (author !== NOBODY && hashes[piece] === hash) {
     authors[piece] = self;
     acquit(member.standing, author);
@@ -157,14 +158,12 @@ function piecesOf(member: Member, author: MemberId): number[] {
 }
 
 function dropPieces(member: Member, pieces: readonly number[]): void {
-  const { held, told, open, hashes, authors, plan, parole } = member;
+  const { held, told, open, hashes, authors, plan } = member;
   const untold = pieces.filter((piece) => hasPiece(told, piece));
   for (const piece of pieces) {
     if (hasPiece(held, piece)) member.heldCount--;
     removePiece(held, piece);
     removePiece(told, piece);
-    for (const link of member.links.values()) removePiece(link.doubted, piece);
-    addPiece(parole.dropped, piece);
     addPiece(open, piece);
     hashes[piece] = undefined;
     authors[piece] = NOBODY;

@@ -49,7 +49,7 @@ function hasRoom(member: Member): boolean {
   return uploading + (isQuick ? offers : takenShare * offers) < slots;
 }
 
-/** Ties go to the nearer, then to the one that was served least recently. */
+/** Liars come last. Ties go to the nearer, then to the one that was served least recently. */
 function nextServed(member: Member, insists: boolean): Link | undefined {
   const most = insists ? IN_FLIGHT_MAX : ownRoom(member);
   let best: Link | undefined;
@@ -63,6 +63,7 @@ function nextServed(member: Member, insists: boolean): Link | undefined {
 }
 
 function goesBefore(link: Link, other: Link): boolean {
+  if (link.isLiar !== other.isLiar) return other.isLiar;
   if (link.inFlight !== other.inFlight) return link.inFlight < other.inFlight;
   if (link.isNear !== other.isNear) return link.isNear;
   return link.servedAt < other.servedAt;

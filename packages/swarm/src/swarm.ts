@@ -68,6 +68,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     startListener: (digest) => exchange.parts.serve(digest),
     isBarred: marks.isBarred,
     shun: marks.shun,
+    heardCaught: (member, caught) => exchange.heardCaught(member, caught),
     report,
   });
   stack.use(mesh);
@@ -93,7 +94,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     member,
     addresses: addressesOf(node, self),
     fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
-    ...askHolders({ isAlone, isBarred: marks.isBarred, directory, control }),
+    ...askHolders({ isAlone, isTrusted: marks.isTrusted, directory, control }),
     announce: announcer.announce,
     withdraw: announcer.withdraw,
     homes: (digest) => directory.homes(digest),

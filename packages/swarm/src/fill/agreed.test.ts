@@ -37,7 +37,7 @@ async function ask(says: readonly Says[], barred: readonly number[] = []) {
     digest: DIGEST,
     plan: PLAN,
     directory: { find: async () => members.map((member): Contact => ({ member, links: [], zone: undefined })) },
-    isBarred: (member) => barred.includes(members.indexOf(member)),
+    isTrusted: (member) => !barred.includes(members.indexOf(member)),
     control: () => ({
       async ask(member, _kind, body) {
         const at = members.indexOf(member.toString());

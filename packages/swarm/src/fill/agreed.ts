@@ -28,7 +28,7 @@ export interface AskForHashesParts {
   readonly digest: Digest;
   readonly plan: PiecePlan;
   readonly directory: Pick<Directory, 'find'>;
-  readonly isBarred: (member: string) => boolean;
+  readonly isTrusted: (member: string) => boolean;
   readonly control: () => Control;
 }
 
@@ -37,14 +37,14 @@ export interface AskForHashesParts {
  * makes readers wait, and only liars among themselves make them see what is wrong.
  */
 export async function askForHashes(
-  { digest, plan, directory, isBarred, control }: AskForHashesParts,
+  { digest, plan, directory, isTrusted, control }: AskForHashesParts,
   signal: AbortSignal,
 ): Promise<readonly string[] | undefined> {
   if (plan.count > PIECES_MAX) return undefined;
   const inTime = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_WAIT_MS)]);
   // With nobody to be asked in time, readers wait for the proof.
   const found = await directory.find(digest, inTime).catch(() => []);
-  const holders = [...new Set(found.map(({ member }) => member))].filter((member) => !isBarred(member));
+  const holders = [...new Set(found.map(({ member }) => member))].filter((member) => isTrusted(member));
   const ask = async (member: string): Promise<Buffer | undefined> => {
     const answer = await control()
       .ask(member, 'hashes', { digest }, inTime)

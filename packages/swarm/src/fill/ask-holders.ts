@@ -6,16 +6,16 @@ import { askToVouch } from './vouch.ts';
 
 export interface AskHoldersParts {
   readonly isAlone: () => boolean;
-  readonly isBarred: (member: string) => boolean;
+  readonly isTrusted: (member: string) => boolean;
   readonly directory: Directory;
   readonly control: Control;
 }
 
 /** What the members that hold a blob are asked besides its pieces. Alone in the world nobody is asked or waited for. */
-export function askHolders({ isAlone, isBarred, directory, control }: AskHoldersParts): Members {
+export function askHolders({ isAlone, isTrusted, directory, control }: AskHoldersParts): Members {
   async function holdersOf(digest: Digest, signal: AbortSignal): Promise<readonly string[]> {
     const holders = isAlone() ? [] : await directory.find(digest, signal);
-    return holders.map(({ member }) => member).filter((member) => !isBarred(member));
+    return holders.map(({ member }) => member).filter((member) => isTrusted(member));
   }
   return {
     fetchSmall: async (digest, signal) => await fetchSmall(digest, await holdersOf(digest, signal), control, signal),

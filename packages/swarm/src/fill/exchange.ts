@@ -1,5 +1,5 @@
 import type { BlobStore, Digest, Report } from '@drayage/core';
-import { newStanding, newUplink } from '@drayage/exchange';
+import { doubt, newStanding, newUplink } from '@drayage/exchange';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Contact } from '../contact.ts';
 import type { Answerer, Control } from '../control.ts';
@@ -37,6 +37,8 @@ export interface Exchange extends AsyncDisposable {
   readonly parts: Parts;
   readonly stories: Stories;
   readonly roll: Roll;
+  /** A member says that it caught another in a lie: a reason to look at what that one stands for. */
+  heardCaught(member: string, caught: string): void;
   /** Memory that pieces on their way to the disk take up. */
   heldBytes(): number;
   /** What other members may ask. */
@@ -72,11 +74,12 @@ export function openExchange(given: ExchangeParts): Exchange {
     uplink: newUplink(given.uploadRate),
     random: Math.random,
     askForHashes: (digest, plan, signal) =>
-      askForHashes({ digest, plan, directory, isBarred: marks.isBarred, control }, signal),
+      askForHashes({ digest, plan, directory, isTrusted: marks.isTrusted, control }, signal),
     quarantined(member, ms, why) {
       marks.add(member, ms, why);
       report({ kind: 'quarantined', member, why, ms });
-      mesh.part(member);
+      if (why === 'misses') mesh.part(member);
+      else mesh.tellCaught(member);
     },
   };
   const parts = keepParts({
@@ -87,6 +90,11 @@ export function openExchange(given: ExchangeParts): Exchange {
 
   return {
     ...{ parts, stories, roll },
+    heardCaught(member, caught) {
+      // A name alone makes nobody known.
+      const liar = roll.knownAs(caught);
+      if (liar !== undefined && liar !== roll.self) doubt(shared.standing, liar, roll.idOf(member), now());
+    },
     heldBytes: buffers.inUseBytes,
     answerers: { ...line.answerers, ...desk.answerers, hashes: hashesAnswerer(store) },
     async [Symbol.asyncDispose]() {

@@ -117,7 +117,7 @@ async function startHost(swarm: FakeSwarm, store: BlobStore): Promise<FakeHost> 
     links: await linkOptionsOf(identity),
     listenerOf: (digest) => exchange.parts.of(digest),
     startListener: (digest) => exchange.parts.serve(digest),
-    ...{ isBarred: marks.isBarred, shun: marks.shun, report },
+    ...{ isBarred: marks.isBarred, shun: marks.shun, heardCaught: (...said) => exchange.heardCaught(...said), report },
   });
   swarm.use(mesh);
   const at = { host: '127.0.0.1', port: 0, admits: mesh.admits, doorLimits: DOOR_LIMITS };

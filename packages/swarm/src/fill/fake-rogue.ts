@@ -49,7 +49,7 @@ export async function startRogue(swarm: FakeSwarm): Promise<Rogue> {
       ended: (reason) => void ends.push(reason),
       arrived: () => undefined,
       ...{ has: nothing, lost: nothing, offered: nothing, declined: nothing },
-      ...{ cancelled: nothing, isBusy: nothing, isGone: nothing },
+      ...{ cancelled: nothing, isBusy: nothing, isGone: nothing, caught: nothing },
     };
   }
 

@@ -1,13 +1,15 @@
 import { expect, test } from 'vitest';
 import { keepMarks } from './marks.ts';
 
-test('a member in quarantine is barred until its time is over', () => {
+test.each(['lie', 'misses'] as const)('a member in quarantine for %s is not asked until its time is over', (why) => {
   let now = 0;
   const marks = keepMarks(() => now);
-  marks.add('a', 1000, 'lie');
-  expect(marks.isBarred('a')).toBe(true);
-  expect(marks.list().get('a')).toEqual({ until: 1000, why: 'lie' });
+  marks.add('a', 1000, why);
+  expect(marks.isTrusted('a')).toBe(false);
+  expect(marks.isBarred('a')).toBe(why === 'misses');
+  expect(marks.list().get('a')).toEqual({ until: 1000, why });
   now = 1000;
+  expect(marks.isTrusted('a')).toBe(true);
   expect(marks.isBarred('a')).toBe(false);
   expect(marks.list().size).toBe(0);
 });
@@ -17,6 +19,7 @@ test('one who breaks the rules of a link is barred for a minute, and not called 
   const marks = keepMarks(() => now);
   marks.shun('a');
   expect(marks.isBarred('a')).toBe(true);
+  expect(marks.isTrusted('a')).toBe(false);
   expect(marks.list().size).toBe(0);
   now = 60_000;
   expect(marks.isBarred('a')).toBe(false);

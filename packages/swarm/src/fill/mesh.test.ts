@@ -30,6 +30,7 @@ async function startSide(changes: Partial<MeshParts> = {}): Promise<Side> {
     listenerOf: () => undefined,
     startListener: async () => undefined,
     isBarred: (member) => barred.has(member),
+    heardCaught: (member, caught) => void told.push(`${member} caught ${caught}`),
     shun: (member) => void shunned.push(member),
     report: (happening) =>
       void told.push(`${happening.kind} ${'problem' in happening ? happening.problem : ''}`.trim()),
@@ -143,6 +144,16 @@ test.each<[LinkReason, boolean]>([
   await using other = await startSide();
   (await one.mesh.reach(other.contact)).end(reason);
   expect(one.shunned).toEqual(isShunned ? [other.contact.member] : []);
+});
+
+test('all who are linked hear whom a member caught in a lie', async () => {
+  await using one = await startSide();
+  await using others = new AsyncDisposableStack();
+  const sides = [others.use(await startSide()), others.use(await startSide())];
+  for (const { contact } of sides) await one.mesh.reach(contact);
+  const { member } = one.contact;
+  one.mesh.tellCaught(member);
+  for (const { told } of sides) await vi.waitFor(() => expect(told).toContain(`${member} caught ${member}`));
 });
 
 test('parting with a member leaves links with others alone', async () => {

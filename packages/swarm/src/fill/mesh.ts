@@ -45,6 +45,8 @@ export interface MeshParts {
   /** The same, made when the blob is sealed here. Undefined when it is not. */
   readonly startListener: (digest: Digest) => Promise<Listener | undefined>;
   readonly isBarred: (member: string) => boolean;
+  /** A member says that it caught another in a lie. */
+  readonly heardCaught: (member: string, caught: string) => void;
   /** A member broke the rules of a link. */
   readonly shun: (member: string) => void;
   readonly report: Report;
@@ -63,6 +65,8 @@ export interface Mesh extends AsyncDisposable {
   close(pair: ChannelPair): void;
   /** The same where we have none. */
   forget(link: Link, channel: number): void;
+  /** Tells all who are linked that a member was caught in a lie. */
+  tellCaught(member: string): void;
   /** Ends every link to a member. */
   part(member: string): void;
   list(): readonly Link[];
@@ -96,10 +100,8 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
     }
   }
 
-  function openLinkTo(member: string): Link | undefined {
-    for (const link of links.keys()) if (link.member === member && link.isOpen()) return link;
-    return undefined;
-  }
+  const openLinkTo = (member: string): Link | undefined =>
+    links.keys().find((link) => link.member === member && link.isOpen());
 
   /** For all who want the link: it does not end with the first of them. */
   async function dial(contact: Contact): Promise<Link> {
@@ -138,6 +140,9 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
       if (link.isOpen()) link.close(own);
     },
     forget: (link, channel) => void links.get(link)?.theirs.delete(channel),
+    tellCaught(member) {
+      for (const link of links.keys()) if (link.isOpen()) link.caught(member);
+    },
     part(member) {
       for (const link of [...links.keys()]) if (link.member === member) link.end('denied');
     },
@@ -164,14 +169,14 @@ async function dialAll(linkParts: LinkParts, { member, links }: Contact, signal:
   throw new Failure('member_unreachable', `no link to member ${member}`, { cause: problem });
 }
 
-interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'report'> {
+interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'heardCaught' | 'report'> {
   readonly opens: Allowances;
 }
 
 function channelHandlers(
   link: Link,
   { own, theirs }: Channels,
-  { listenerOf, startListener, report, opens }: ChannelParts,
+  { listenerOf, startListener, heardCaught, report, opens }: ChannelParts,
 ): Omit<LinkHandlers, 'ended'> {
   const heard = (channel: number, tell: (listener: Listener) => void): void => {
     const listener = theirs.get(channel);
@@ -234,6 +239,7 @@ function channelHandlers(
     arrived: (part) => own.get(part.channel)?.arrived(link, part),
     isBusy: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'busy'),
     isGone: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'gone'),
+    caught: (member) => heardCaught(link.member, member),
   };
 }
 

@@ -104,6 +104,7 @@ function handlersOf(link: Link, told: Told & { tell(line: string): void }): Link
     },
     isBusy: (channel, piece) => told.tell(`busy ${channel} ${piece}`),
     isGone: (channel, piece) => told.tell(`gone ${channel} ${piece}`),
+    caught: (member) => told.tell(`caught ${member}`),
     ended: (reason) => told.tell(`ended ${reason}`),
   };
 }

@@ -14,6 +14,7 @@ export const IN_FLIGHT_SAID_MAX = 255;
 const ZONE_BYTES_MAX = 64;
 export const SIZE_BYTES = 6;
 const PIECE_BYTES_MAX = 4 * 1024 * 1024;
+const MEMBER_BYTES_MAX = 64;
 
 export const FRAME = {
   hello: 1,
@@ -30,6 +31,7 @@ export const FRAME = {
   lost: 12,
   offer: 13,
   decline: 14,
+  caught: 15,
 } as const;
 
 type FrameType = (typeof FRAME)[keyof typeof FRAME];
@@ -71,6 +73,7 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [FRAME.busy, OF_PIECE],
   [FRAME.gone, OF_PIECE],
   [FRAME.cancel, OF_PIECE],
+  [FRAME.caught, { ...PLAIN, lengths: [1, MEMBER_BYTES_MAX] }],
   [FRAME.ping, PLAIN],
   [FRAME.pong, PLAIN],
 ]);

@@ -2,7 +2,7 @@ import { openAllowance } from './allowance.ts';
 import { FRAME, type FrameHead, HEAD_BYTES } from './frame.ts';
 import type { Inside } from './link.ts';
 import type { FrameSink } from './parser.ts';
-import { decodeOpen, decodePieces, talkOf } from './payload.ts';
+import { decodeCaught, decodeOpen, decodePieces, talkOf } from './payload.ts';
 import type { LinkHandlers } from './types.ts';
 
 /** A chunk that brings less is talk: a piece can be cut into millions of them. */
@@ -88,6 +88,7 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
     [FRAME.gone]({ channel, piece }) {
       if (asked.refused(channel, piece)) handlers.isGone(channel, piece);
     },
+    [FRAME.caught]: (_head, payload) => handlers.caught(decodeCaught(payload)),
     [FRAME.ping]: () => say({ type: FRAME.pong }),
     [FRAME.pong]: () => life.answered(),
   };

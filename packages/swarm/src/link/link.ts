@@ -145,6 +145,9 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
         throw error;
       }
     },
+    caught(caught) {
+      if (!signal.aborted) say({ type: FRAME.caught }, Buffer.from(caught));
+    },
     async [Symbol.asyncDispose]() {
       end('closed');
       if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()));

@@ -27,6 +27,14 @@ test('whoever opens a channel says where it is, and then what it offers and has 
   expect(await one.told.line('opened')).toBe(`opened 0 ${digest} undefined`);
 });
 
+test('who was caught in a lie is told by name', async () => {
+  await using one = await fakeMember();
+  await using other = await fakeMember();
+  const [here] = await linked(one, other);
+  here.caught(here.member);
+  expect(await other.told.line('caught')).toBe(`caught ${here.member}`);
+});
+
 test('nothing is said on a channel that this side has not open', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();

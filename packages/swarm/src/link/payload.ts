@@ -1,5 +1,5 @@
 import type { Digest } from '@drayage/core';
-import { isZone } from '../contact.ts';
+import { isMember, isZone } from '../contact.ts';
 import {
   encodeFrame,
   FRAME,
@@ -40,6 +40,13 @@ export function decodeOpen(payload: Buffer): { digest: Digest; terms: OpenTerms 
     digest: `${algorithm.name}:${payload.toString('hex', 1, digestEnd)}`,
     terms: { zone: zone || undefined, ...(size > 0 && { size }) },
   };
+}
+
+/** Throws `malformed` when the payload of a CAUGHT names nobody. */
+export function decodeCaught(payload: Buffer): string {
+  const member = payload.toString('latin1');
+  if (!isMember(member)) throw malformed('a name that no member can have');
+  return member;
 }
 
 const BITMAP = 0;

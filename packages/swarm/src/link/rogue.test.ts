@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import type { TLSSocket } from 'node:tls';
 import { sha256 } from '@drayage/core';
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { expect, test } from 'vitest';
 import { WANTS_MAX } from './asked.ts';
 import { DOOR_LIMITS } from './door.ts';
@@ -17,6 +18,7 @@ const TERMS = encodeOpen(sha256(Buffer.from('a blob')), NO_TERMS);
 const OPEN = encodeFrame({ type: FRAME.open }, TERMS);
 const WANT = encodeFrame({ type: FRAME.want });
 const OFFER = encodeFrame({ type: FRAME.offer });
+const NAME = peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString();
 
 /** An OPEN with anything for a zone. */
 function open(zone: string | Buffer): Buffer {
@@ -59,6 +61,8 @@ const offences: [what: string, reason: string, bytes: readonly Buffer[]][] = [
   ['an offer that more than insists', 'malformed', [OPEN, head(FRAME.offer, { extra: 2 })]],
   ['an offer of a piece', 'malformed', [OPEN, head(FRAME.offer, { piece: 1 })]],
   ['an offer on a channel that is not open', 'malformed', [OFFER]],
+  ['the lie of nobody', 'malformed', [head(FRAME.caught, {})]],
+  ['the lie of one with no name', 'malformed', [encodeFrame({ type: FRAME.caught }, Buffer.from('somebody'))]],
   ['a decline with a payload', 'malformed', [OPEN, head(FRAME.decline, { length: 1 })]],
   ['a decline on a channel that is not open', 'malformed', [encodeFrame({ type: FRAME.decline })]],
   ['a piece beyond the last', 'malformed', [OPEN, head(FRAME.want, { piece: 0x40000 })]],
@@ -148,6 +152,7 @@ test.each([
   ['losses', encodeFrame({ type: FRAME.lost }, Buffer.of(1))],
   ['wants called off', Buffer.concat([WANT, encodeFrame({ type: FRAME.cancel })])],
   ['channels opened and closed', Buffer.concat([encodeFrame({ type: FRAME.close }), OPEN])],
+  ['accusations', encodeFrame({ type: FRAME.caught }, Buffer.from(NAME))],
   ['pings', encodeFrame({ type: FRAME.ping })],
 ])('a flood of %s ends the link, and only that', async (_what, words) => {
   await using member = await fakeMember({ limits: { talkBytesMax: 128 * 1024, talkBytesPerSecond: 1024 } });

@@ -42,6 +42,8 @@ export interface Link extends AsyncDisposable {
   busy(channel: number, piece: number): void;
   /** Says that a piece the other side wants is not here. */
   gone(channel: number, piece: number): void;
+  /** Says that a member was caught in a lie. */
+  caught(member: string): void;
   end(reason: LinkReason): void;
 }
 
@@ -63,6 +65,8 @@ export interface LinkHandlers {
   arrived(part: PiecePart): Promise<void> | undefined;
   isBusy(channel: number, piece: number): void;
   isGone(channel: number, piece: number): void;
+  /** It says that it caught this member in a lie. */
+  caught(member: string): void;
   /** The last call. What was wanted does not come. */
   ended(reason: LinkReason): void;
 }
