@@ -75,6 +75,16 @@ test('one that lied and has it all is of no use, and a link for another is opene
   expect(only(happen(member, 250, { kind: 'tick' }), 'unlink')).toEqual([{ kind: 'unlink', link: 1, why: 'done' }]);
 });
 
+test('one that lied makes room for another when there are enough links', () => {
+  const member = fakeMember(COUNT);
+  convict(member.standing, 7, 0);
+  for (let link = 1; link <= LINKS_MAX; link++)
+    happen(member, 1, { kind: 'linked', link, hello: helloWith(COUNT, []) });
+  const decisions = happen(member, 2, { kind: 'linked', link: 99, hello: helloWith(COUNT, []) });
+  expect(decisions).toEqual([{ kind: 'unlink', link: 7, why: 'full' }]);
+  expect(member.links.has(99)).toBe(true);
+});
+
 test('news of pieces goes out together, a moment later', () => {
   const member = fakeMember(COUNT);
   happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, ALL) });

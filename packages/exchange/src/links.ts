@@ -13,6 +13,7 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
   // Both sides opened one at the same time: it is one link.
   if (member.links.has(other)) return;
   const isOfLiar = isLiar(member.standing, other, member.now);
+  if (member.links.size >= LINKS_MAX && !isOfLiar) dropLiar(member);
   const isRefused = !isOfLiar && isQuarantined(member.standing, other, member.now);
   if (isRefused || member.links.size >= LINKS_MAX) {
     decide(member, { kind: 'unlink', link: other, why: isRefused ? 'quarantine' : 'full' });
@@ -42,6 +43,14 @@ export function addLink(member: Member, other: MemberId, hello: Hello): void {
   countSlots(member);
   if (isIdle(member, link)) removeIdle(member, link);
   else offerSlots(member);
+}
+
+/** Makes room for somebody better. */
+function dropLiar(member: Member): void {
+  const liar = member.links.values().find(({ isLiar }) => isLiar);
+  if (!liar) return;
+  removeLink(member, liar);
+  decide(member, { kind: 'unlink', link: liar.member, why: 'full' });
 }
 
 /** The link's own count, and how rare the piece is. */
@@ -148,8 +157,8 @@ export function dropIdle(member: Member): void {
 export function openLinks(member: Member, more: number): void {
   if (isComplete(member)) return;
   const usual = member.heldCount === 0 ? LINKS_OPENED_FIRST : LINKS_WANTED;
-  const wanted = Math.max(usual, more > 0 ? countSources(member) + more : 0);
-  while (countSources(member) + member.linking.size < wanted && member.links.size + member.linking.size < LINKS_MAX) {
+  const wanted = Math.min(LINKS_MAX, Math.max(usual, more > 0 ? countSources(member) + more : 0));
+  while (countSources(member) + member.linking.size < wanted) {
     const other = member.candidates.pop();
     if (other === undefined) return;
     if (other === member.self || member.links.has(other) || member.linking.has(other)) continue;
