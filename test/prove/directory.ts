@@ -14,6 +14,10 @@ const WAVE = 20;
 /** Half of them are the same on every member, as base layers are. */
 const LAYERS = 500;
 const LOOKUPS = 400;
+/** Members that are watched, or pour. */
+const ALONE = 3;
+/** As agents are started. */
+const NODE_OPTIONS = ['--max-semi-space-size=8'];
 const WAVE_SECONDS_MAX = 300;
 const QUIET_SECONDS_MAX = 120;
 /** The swarm is quiet when a member says less than this in a second, over so many seconds. */
@@ -37,8 +41,9 @@ export const directory: Proof = {
     const layers = (member: number) =>
       Array.from({ length: LAYERS }, (_, at) => (at < LAYERS / 2 ? `common ${at}` : ownLayer(member, at)));
     const workers = Array.from({ length: processes }, () => group.fork());
-    const [one, other] = workers as [Worker, Worker];
-    const [victim, pourer] = [group.fork(), group.fork()];
+    const other = workers[1] as Worker;
+    // Each in a process of its own, as agents are.
+    const [victim, pourer, bystander] = [group.fork(), group.fork(), group.fork()];
     const joins: string[] = [];
     const start = async (to: Worker, blobs: readonly (readonly string[])[]) => {
       const started = await to.ask('start', { folder, key, joins, blobs });
@@ -49,25 +54,26 @@ export const directory: Proof = {
     const from = performance.now();
     const { address: victimAddress } = await start(victim, [[]]);
     await start(pourer, [[]]);
+    await start(bystander, [layers(count)]);
     for (let begin = 0; begin < count; begin += WAVE) {
       const wave = Array.from({ length: Math.min(WAVE, count - begin) }, (_, at) => begin + at);
       const shares = Map.groupBy(wave, (member) => workers[member % processes] as Worker);
       await Promise.all([...shares].map(([worker, some]) => start(worker, some.map(layers))));
       await becomeWhole(
-        [...workers.slice(0, Math.min(processes, wave.length)), victim, pourer],
-        begin + wave.length + 1,
+        [...workers.slice(0, Math.min(processes, wave.length)), victim, pourer, bystander],
+        begin + wave.length + ALONE - 1,
       );
     }
     const usedBy = async () => Promise.all(workers.map((worker) => worker.ask('usage', {})));
     const settledSeconds = Math.round((performance.now() - from) / 1000);
     const used = async () => (await usedBy()).reduce((sum, usage) => sum + usage.processorSeconds, 0);
     const meetingProcessorSeconds = await used();
-    await becomeQuiet(count + 2);
+    await becomeQuiet(count + ALONE);
 
     await used();
     const messagesBefore = await messages();
     await setTimeout(steadySeconds * 1000);
-    const messagesPerSecond = ((await messages()) - messagesBefore) / steadySeconds / (count + 2);
+    const messagesPerSecond = ((await messages()) - messagesBefore) / steadySeconds / (count + ALONE);
     const processorSeconds = await used();
 
     // Asked by members of the other process than the one that holds them.
@@ -76,7 +82,6 @@ export const directory: Proof = {
     );
     const { found, tookMs } = await other.ask('find', { names, gapMs: 10 });
 
-    const bystander = one;
     for (const watched of [victim, bystander]) await watched.ask('watch', {});
     await setTimeout(quietSeconds * 1000);
     const quiet = await Promise.all([victim.ask('usage', {}), bystander.ask('usage', {})]);
@@ -94,7 +99,7 @@ export const directory: Proof = {
     const crowded = await victim.ask('usage', {});
 
     const figures = {
-      members: count + 2,
+      members: count + ALONE,
       layersEach: LAYERS,
       settledSeconds,
       meetingProcessorSecondsEach: rounded(meetingProcessorSeconds / count),
@@ -186,7 +191,7 @@ function startGroup(): AsyncDisposable & { fork(): Worker } {
   const children: ChildProcess[] = [];
   return {
     fork() {
-      const child = fork(join(import.meta.dirname, 'directory-members.ts'));
+      const child = fork(join(import.meta.dirname, 'directory-members.ts'), { execArgv: NODE_OPTIONS });
       children.push(child);
       return {
         async ask(name, order) {

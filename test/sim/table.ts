@@ -68,7 +68,8 @@ export const CASES: readonly Case[] = [
   row('16 hosts, 1 of them lies', { ...SIXTEEN, liars: 1 }, 1.65, 1.5),
   row('16 hosts, 4 of them lie', { ...SIXTEEN, liars: 4 }, 1.65, 1.5),
   row('16 hosts, 4 of them stall or dribble', { ...SIXTEEN, mute: 4 }, 1.65, 1.05),
-  row('16 hosts, 1 of them attests lies', { ...SIXTEEN, forgers: 1, seed: 2 }, 2, 2),
+  row('16 hosts, 1 of them attests lies', { ...SIXTEEN, forgers: 1, seed: 2 }, 1.4, 1.3),
+  row('16 hosts, 4 of them attest lies', { ...SIXTEEN, forgers: 4, seed: 2 }, 1.9, 1.6),
   row('10,000 hosts', { hosts: 10_000 }, 1.2, 1.005),
 ];
 
