@@ -32,7 +32,7 @@ export function openAgenda<Item>(now: () => number): Agenda<Item> {
 
       function changeOr(waitMs: number): Promise<void> {
         return new Promise((resolve) => {
-          const timer = Number.isFinite(waitMs) ? setTimeout(end, waitMs) : undefined;
+          const timer = Number.isFinite(waitMs) ? setTimeout(end, Math.max(0, waitMs)) : undefined;
           wake = end;
           signal.addEventListener('abort', end, { once: true });
           function end(): void {

@@ -1,10 +1,12 @@
+import type { Duplex } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import { describe, Failure, orAbort, type Report } from '@drayage/core';
 import type { Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
+import { pipe } from 'it-pipe';
 import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Line, openLine } from './line.ts';
-import { encodeMessage, readMessages } from './messages.ts';
+import { encodeMessage, type ReadMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';
 import { sparingly } from './sparing.ts';
@@ -128,35 +130,48 @@ interface Caller {
 }
 
 /** The answering end. Throws at what is no question, and when the member asks too much: its stream ends with it. */
-async function answerAll(
-  stream: Stream,
-  answerers: Readonly<Record<string, Answerer>>,
-  { member, limits }: Caller,
-): Promise<void> {
+async function answerAll(stream: Stream, answerers: Readonly<Record<string, Answerer>>, caller: Caller): Promise<void> {
   let lost: Error | undefined;
   const duplex = toDuplex(stream).on('error', (error) => {
     lost = error;
   });
-  let turnEndsAt = performance.now() + TURN_MS;
   try {
-    for await (const { message, bytes } of readMessages(duplex)) {
-      if (!limits.questions.take(member, 1))
-        throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
-      if (!limits.bytes.take(member, bytes))
-        throw new Error(`it asks more than ${QUESTION_BYTES_PER_SECOND_MAX} bytes of questions a second`);
-      const answer = await answerTo(checkedQuestion(message), answerers, member);
-      // Waiting here is the back-pressure: who does not read answers is not asked for more questions.
-      if (!duplex.write(encodeMessage(answer)))
-        await new Promise<void>((resolve) => duplex.once('drain', resolve).once('close', resolve));
-      if (performance.now() < turnEndsAt) continue;
-      await setImmediate();
-      turnEndsAt = performance.now() + TURN_MS;
-    }
-    duplex.end();
+    await pipe(
+      () => readMessages(duplex),
+      (questions) => answersTo(questions, answerers, caller),
+      (answers) => writeAll(answers, duplex),
+    );
   } catch (error) {
     // A connection that ends is no offence.
     if (error !== lost) throw error;
   }
+}
+
+async function* answersTo(
+  questions: AsyncIterable<ReadMessage>,
+  answerers: Readonly<Record<string, Answerer>>,
+  { member, limits }: Caller,
+): AsyncGenerator<Answer> {
+  let turnEndsAt = performance.now() + TURN_MS;
+  for await (const { message, bytes } of questions) {
+    if (!limits.questions.take(member, 1))
+      throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
+    if (!limits.bytes.take(member, bytes))
+      throw new Error(`it asks more than ${QUESTION_BYTES_PER_SECOND_MAX} bytes of questions a second`);
+    yield await answerTo(checkedQuestion(message), answerers, member);
+    if (performance.now() < turnEndsAt) continue;
+    await setImmediate();
+    turnEndsAt = performance.now() + TURN_MS;
+  }
+}
+
+/** Waiting here is the back-pressure: who does not read answers is not asked for more questions. */
+async function writeAll(answers: AsyncIterable<Answer>, to: Duplex): Promise<void> {
+  for await (const answer of answers) {
+    if (to.write(encodeMessage(answer))) continue;
+    await new Promise<void>((resolve) => to.once('drain', resolve).once('close', resolve));
+  }
+  to.end();
 }
 
 async function answerTo(

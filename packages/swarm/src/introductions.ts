@@ -12,7 +12,8 @@ const NEAREST = 64;
 const ADDRESSES_PER_MEMBER_MAX = 4;
 const ADDRESS_CHARS_MAX = 120;
 const ADDRESS = /^\/(?:ip4|ip6|dns)\/[0-9a-zA-Z:.-]+\/tcp\/[0-9]{1,5}$/;
-const ASKED_AT_ONCE = 2;
+/** One of so many that are the nearest to us is asked, who knows others near us, and one at random, who knows others. */
+const NEAREST_ASKED = 8;
 /** Each costs both ends some 8 ms: with more, handshakes of many newcomers on a busy host outlast their time. */
 const DIALS_AT_ONCE = 4;
 const ANSWER_WAIT_MS = 5000;
@@ -75,9 +76,10 @@ export function openIntroductions(parts: IntroductionsParts): Introductions {
   return {
     answerers: { introduce },
     async meet(signal) {
-      const some = [...connected].toSorted(() => random() - 0.5).slice(0, ASKED_AT_ONCE);
-      const answers = (await Promise.all(some.map((member) => ask(member, signal)))).flat();
       const self = node.peerId.toString();
+      const near = routing.around(self, NEAREST_ASKED + 1, NEAREST_ASKED + 1).filter((member) => connected.has(member));
+      const some = new Set([near, [...connected]].flatMap((among) => oneOf(among, random)));
+      const answers = (await Promise.all([...some].map((member) => ask(member, signal)))).flat();
       const strangers = new Map(answers.map((one) => [one.member, one]));
       strangers.delete(self);
       // Two that join at the same moment are told of each other: who comes first is dialled later, when it has dialled us.
@@ -95,6 +97,11 @@ export function openIntroductions(parts: IntroductionsParts): Introductions {
       return meeting;
     },
   };
+}
+
+function oneOf<Item>(items: readonly Item[], random: () => number): readonly Item[] {
+  const at = Math.floor(random() * items.length);
+  return items.slice(at, at + 1);
 }
 
 interface Introduced {

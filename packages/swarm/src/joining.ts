@@ -29,9 +29,7 @@ const DIALS_PER_ROUND_MAX = 32;
 /** Of those that are away, at random: some of them are gone for good. */
 const AWAY_PER_ROUND_MAX = 8;
 const ADDRESSES_PER_MEMBER_MAX = 8;
-const REFRESH_WAIT_MS = 10_000;
-/** From here on there may be members that nobody near us can introduce. */
-const LARGE_SWARM_MEMBERS = 200;
+const ADOPT_WAIT_MS = 10_000;
 
 export interface JoiningParts {
   readonly node: SwarmNode;
@@ -70,7 +68,7 @@ interface Joining extends JoiningParts {
 }
 
 async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
-  const { node, presence, report, now, times = TIMES } = parts;
+  const { node, presence, introductions, report, now, times = TIMES } = parts;
   await using local = parts.targets.some(({ kind }) => kind === 'mdns') ? await searchLocally(node) : undefined;
   const isNews = sparingly(now);
   const tell = (subject: string, problem: string) => {
@@ -90,7 +88,7 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
       if (isNew || hasGrown) settling = SETTLING_ROUNDS;
       else if (settling > 0 && node.getConnections().length > 0) settling--;
       if (isNew || settling > 0 || now() - askedAt >= times.resolveEveryMs) {
-        const { met, missed } = await getToKnow(parts, signal);
+        const { met, missed } = await introductions.meet(signal);
         if (met > 0) settling = SETTLING_ROUNDS;
         // Who was too busy for us is tried again in the next round, however slow that comes.
         askedAt = missed > 0 ? Number.NEGATIVE_INFINITY : now();
@@ -147,16 +145,8 @@ async function askTargets(joining: Joining, isAlone: boolean, signal: AbortSigna
 /** Whether members became known that were only connected. */
 async function adopt({ routing }: JoiningParts, signal: AbortSignal): Promise<boolean> {
   const before = routing.size();
-  await routing.adopt(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
+  await routing.adopt(AbortSignal.any([signal, AbortSignal.timeout(ADOPT_WAIT_MS)]));
   return routing.size() > before;
-}
-
-async function getToKnow({ node, routing, introductions }: JoiningParts, signal: AbortSignal) {
-  if (node.getConnections().length === 0) return { met: 0, missed: 0 };
-  const meeting = await introductions.meet(signal);
-  if (routing.size() >= LARGE_SWARM_MEMBERS)
-    await routing.refresh(AbortSignal.any([signal, AbortSignal.timeout(REFRESH_WAIT_MS)]));
-  return meeting;
 }
 
 async function meet(

@@ -34,7 +34,7 @@ export async function* readMessages(stream: Readable): AsyncGenerator<ReadMessag
   if (bytes > 0) throw new Error('a control message was cut off');
 }
 
-interface ReadMessage {
+export interface ReadMessage {
   readonly message: unknown;
   readonly bytes: number;
 }

@@ -1,8 +1,7 @@
-import { createHash, randomBytes, randomInt } from 'node:crypto';
+import { createHash, randomInt } from 'node:crypto';
 import type { Digest } from '@drayage/core';
 import type { PeerId } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
-import { pipe } from 'it-pipe';
 import type { SwarmNode } from './node.ts';
 
 /** Who is near a key, as far as this member knows. Kademlia's routing keeps the members near us complete and others thin. */
@@ -13,8 +12,6 @@ export interface Routing {
   around(member: string, count: number, nearest: number): readonly string[];
   /** Equal for those who know the same members. */
   view(): number;
-  /** Gets to know the members near us and some others elsewhere, through those known already: in a swarm too large to know it whole. */
-  refresh(signal: AbortSignal): Promise<void>;
   /** Takes in connected members that are not known: meeting them may have failed while one of us was busy. */
   adopt(signal: AbortSignal): Promise<void>;
   /** How many members are known. */
@@ -47,7 +44,6 @@ interface Place {
 
 const KEYS_KEPT_MAX = 8192;
 const KEY_BYTES = 32;
-const KEYS_ELSEWHERE = 4;
 /** At once: in a very large swarm there is no room for all. */
 const ADOPTED_MAX = 16;
 const TABLE_MEMBERS_MAX = 10_000;
@@ -90,11 +86,6 @@ export function routingOf(node: SwarmNode): Routing {
 
   return {
     size: () => known.size - 1,
-    async refresh(signal) {
-      const elsewhere = Array.from({ length: KEYS_ELSEWHERE }, () => randomBytes(KEY_BYTES));
-      const keys = [node.peerId.toMultihash().bytes, ...elsewhere];
-      for (const key of keys) await pipe(node.services.dht.getClosestPeers(key, { signal }), readToEnd);
-    },
     async adopt(signal) {
       const unknown = node
         .getConnections()
@@ -125,11 +116,6 @@ export function routingOf(node: SwarmNode): Routing {
 
 function memberOf(event: Event): string {
   return (event as CustomEvent<PeerId>).detail.toString();
-}
-
-/** Whoever answers a query is kept in the routing table; the answers themselves are not needed. */
-async function readToEnd(events: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of events);
 }
 
 /** Kademlia hashes the bytes of a member's id. */
