@@ -47,6 +47,22 @@ test('a newcomer that knows one member meets all the others by one question', as
   expect(await newcomer.introductions.meet(soon())).toEqual({ met: 0, missed: 0 });
 });
 
+test('one member near us is asked, and one at random', async () => {
+  const asked: string[] = [];
+  const peers = Array.from({ length: 20 }, (_, at) => `m${at}`);
+  const node = { peerId: 'self', getPeers: () => peers, addEventListener: () => {} } as unknown as SwarmNode;
+  const near = (member: string, count: number) => (member === 'self' && count < 20 ? ['self', 'away', 'm7'] : []);
+  const introductions = openIntroductions({
+    node,
+    routing: { around: near, view: () => 0 } as unknown as Routing,
+    control: () => ({ ask: async (member: string) => void asked.push(member) }) as unknown as Control,
+    now: () => 0,
+    random: () => 0.5,
+  });
+  await introductions.meet(soon());
+  expect(asked).toEqual(['m7', 'm10']);
+});
+
 test('who sees what we see is told nothing, nor is who asks without end', async () => {
   await using it = await scene(3);
   const asker = it.others[0] as Member;
