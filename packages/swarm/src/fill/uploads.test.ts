@@ -106,6 +106,9 @@ test('a piece that proves wrong while it is sent is not sent on, half of it wron
   await scene.sent[0]?.outgoing.read(Buffer.alloc(10), 0);
   scene.uploads.forget([0]);
   await expect(scene.sent[0]?.outgoing.read(Buffer.alloc(10), 10)).rejects.toThrow('proved wrong');
+  scene.sent[0]?.end(new Failure('blob_lost', 'it proved wrong'));
+  await settled();
+  expect(scene.happenings.filter(({ kind }) => kind === 'error')).toEqual([]);
   expect(await scene.sent[1]?.outgoing.read(Buffer.alloc(10), 10)).toBe(10);
 });
 

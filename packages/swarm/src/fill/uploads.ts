@@ -64,14 +64,6 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
   let servedAt = now();
   let hasComplained = false;
 
-  function attestationOf({ piece, attestation: { hash } }: Serve): Buffer {
-    const known = vouched.get(piece);
-    if (known?.toString('hex', 0, 32) === hash) return known;
-    const own = parts.attestations.make(digest, piece, hash);
-    vouched.set(piece, own);
-    return own;
-  }
-
   async function serve(neighbour: Neighbour, decision: Serve): Promise<void> {
     const { link, theirs, id } = neighbour;
     const { piece } = decision;
@@ -84,7 +76,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         channel: theirs,
         piece,
         length: end - start,
-        attestation: attestationOf(decision),
+        attestation: attestationOf(decision, vouched, parts),
         async read(into, offset) {
           if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
           const count = await bytes.read(into, start + offset);
@@ -95,6 +87,9 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
           return count;
         },
       });
+    } catch (error) {
+      // What proved wrong while it was sent is told of where it was found.
+      if (!upload.isOff) throw error;
     } finally {
       running.delete(upload);
       if (upload.hasSlot) step({ kind: 'sent', link: id, piece, isWhole: upload.isWhole });
@@ -131,6 +126,19 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
       await bytes[Symbol.asyncDispose]();
     },
   };
+}
+
+/** What its author said, or else our own word. */
+function attestationOf(
+  { piece, attestation: { hash } }: Serve,
+  vouched: Map<number, Buffer>,
+  { attestations, digest }: UploadsParts,
+): Buffer {
+  const known = vouched.get(piece);
+  if (known?.toString('hex', 0, 32) === hash) return known;
+  const own = attestations.make(digest, piece, hash);
+  vouched.set(piece, own);
+  return own;
 }
 
 /** The bytes of the pieces that are here: of the draft, and once that is sealed, of the store. */
