@@ -100,7 +100,7 @@ async function startAgents(count: number, { url }: Origin) {
 
 async function status({ admin }: Agent): Promise<{ members: number; addresses: { swarm: readonly string[] } }> {
   if (!('port' in admin)) throw new Error('no admin port');
-  return (await fetch(`http://127.0.0.1:${admin.port}/api/status`)).json() as never;
+  return (await fetch(`http://127.0.0.1:${admin.port}/api/status`)).json() as never; // what is looked at in it says each test
 }
 
 async function get({ endpoint }: Agent, what: string, method = 'GET') {

@@ -51,6 +51,13 @@ test('who doubted too many that were right is not listened to any more', () => {
   expect(doubtOf(standing, 9, 0)).toBe(0);
 });
 
+test('what one said of many at once counts no more when too many of them were right', () => {
+  const standing = newStanding();
+  for (let author = 10; author < 100; author++) doubt(standing, author, 2, 0);
+  for (let author = 10; author < 10 + WRONG_DOUBTS_MAX; author++) acquit(standing, author);
+  expect(doubtOf(standing, 99, 0)).toBe(0);
+});
+
 test('the record is bounded: the oldest is forgotten', () => {
   const standing = newStanding();
   for (let member = 0; member <= STANDING_MAX; member++) convict(standing, member, 0);

@@ -91,8 +91,7 @@ export function acquit(standing: Standing, member: MemberId): void {
 
 /** A member says that it caught an author in a lie. One who was wrong too often is not listened to any more. */
 export function doubt(standing: Standing, author: MemberId, doubter: MemberId, now: number): void {
-  const isHeard = (standing.wrongDoubts.get(doubter) ?? 0) < WRONG_DOUBTS_MAX;
-  if (!isHeard || author === doubter || isLiar(standing, author, now)) return;
+  if (author === doubter || !isHeard(standing, doubter, now) || isLiar(standing, author, now)) return;
   const doubters = standing.doubters.get(author) ?? new Set();
   if (doubters.size < DOUBTERS_MAX) doubters.add(doubter);
   remember(standing.doubters, author, doubters);
@@ -105,8 +104,12 @@ export const DOUBT_OF_TWO: number = 2 / 3;
 /** 0 when nobody doubts the author, else nearer to 1 the more do. */
 export function doubtOf(standing: Standing, author: MemberId, now: number): number {
   let count = 0;
-  for (const doubter of standing.doubters.get(author) ?? []) if (!isLiar(standing, doubter, now)) count++;
+  for (const doubter of standing.doubters.get(author) ?? []) if (isHeard(standing, doubter, now)) count++;
   return count / (count + 1);
+}
+
+function isHeard(standing: Standing, doubter: MemberId, now: number): boolean {
+  return !isLiar(standing, doubter, now) && (standing.wrongDoubts.get(doubter) ?? 0) < WRONG_DOUBTS_MAX;
 }
 
 /** Whether the author's piece may be fetched again now: false while another is. */

@@ -50,12 +50,12 @@ test('a newcomer that knows one member meets all the others by one question', as
 test('one member near us is asked, and one at random', async () => {
   const asked: string[] = [];
   const peers = Array.from({ length: 20 }, (_, at) => `m${at}`);
-  const node = { peerId: 'self', getPeers: () => peers, addEventListener: () => {} } as unknown as SwarmNode;
+  const node = { peerId: 'self', getPeers: () => peers, addEventListener: () => {} } as unknown as SwarmNode; // no more is asked of it here
   const near = (member: string, count: number) => (member === 'self' && count < 20 ? ['self', 'away', 'm7'] : []);
   const introductions = openIntroductions({
     node,
-    routing: { around: near, view: () => 0 } as unknown as Routing,
-    control: () => ({ ask: async (member: string) => void asked.push(member) }) as unknown as Control,
+    routing: { around: near, view: () => 0 } as unknown as Routing, // no more is asked of it here
+    control: () => ({ ask: async (member: string) => void asked.push(member) }) as unknown as Control, // no more is asked of it here
     now: () => 0,
     random: () => 0.5,
   });

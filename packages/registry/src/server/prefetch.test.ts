@@ -27,7 +27,7 @@ function scene(layers: readonly Buffer[] = layersOf('layer', 8), lingerMs = 1) {
   const prefetch = openPrefetch({
     pulls: pulls as Pulls,
     store,
-    catalog: { facts: () => ({ repositories: [], mediaType: LAYER, size: 10 }) } as never,
+    catalog: { facts: () => ({ repositories: [], mediaType: LAYER, size: 10 }) } as never, // only this is asked of a catalog here
     report: (happening) => happenings.push(happening),
     lingerMs,
   });
