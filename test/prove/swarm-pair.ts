@@ -3,7 +3,7 @@ import { peakResidentBytesOf } from '../lab/agent.ts';
 import { startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
 import type { Proof } from './proof.ts';
-import { inMib, isClean, judge, measure, round } from './swarm-run.ts';
+import { inMib, isClean, judge, measure, round, touchMemory } from './swarm-run.ts';
 
 const MEGABYTES_PER_SECOND_MIN = 350;
 const PROCESSOR_SECONDS_PER_GIB_MAX = 5;
@@ -20,7 +20,9 @@ export const swarmPair: Proof = {
     const image = await lab.origin.pushOne('pair', isShort ? GIB / 2 : 2 * GIB);
     const [holder, puller] = lab.hosts;
     if (!holder || !puller) throw new Error('no pair');
+    touchMemory(lab, image.bytes);
     const filled = await measure({ lab, image, hosts: [holder] });
+    touchMemory(lab, image.bytes);
     const pids = [holder.agent.pid(), puller.agent.pid()];
     const before = pids.map(processorSeconds);
     const run = await measure({ lab, image, hosts: [puller] });
