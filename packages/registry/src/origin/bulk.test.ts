@@ -60,6 +60,44 @@ test.each(['http', 'https'] as const)('a slow reader gets every byte in order ov
   expect(hash.digest('hex')).toBe(hashOf(BLOB));
 });
 
+test.each(['http', 'https'] as const)(
+  'one read after the other over %s comes through the same memory',
+  async (scheme) => {
+    await using origin = await startFakeServer((_, response) => reply(response, 200, BLOB), scheme);
+    await using authorities = await tempFile(CERTIFICATE);
+    await using lab = startLab({ url: origin.url, caFile: authorities.path });
+    const memory = new Set<ArrayBufferLike>();
+    const readOn = async () => {
+      for await (const { buffer } of lab.repository().read(DIGEST, { start: 0, end: BLOB.length }, never))
+        memory.add(buffer);
+    };
+    await readOn();
+    const first = memory.size;
+    for (let more = 0; more < 8; more++) await readOn();
+    expect(memory.size).toBeLessThanOrEqual(first + 2);
+  },
+);
+
+test('the memory of a read that was called off is left alone', async () => {
+  let answer = BLOB;
+  await using origin = await startFakeServer((_, response) => reply(response, 200, answer));
+  await using lab = startLab({ url: origin.url });
+  const stop = new AbortController();
+  let left = BLOB.length;
+  let last: Uint8Array = BLOB;
+  for await (const chunk of lab.repository().read(DIGEST, { start: 0, end: BLOB.length }, stop.signal)) {
+    last = chunk;
+    left -= chunk.length;
+    if (left > 0) continue;
+    stop.abort();
+    break;
+  }
+  const before = Buffer.from(last);
+  answer = Buffer.alloc(BLOB.length);
+  await read(lab);
+  expect(Buffer.from(last).equals(before)).toBe(true);
+});
+
 test('a large range is asked for and comes as such', async () => {
   const start = 1_000_000;
   const headers = { 'content-range': `bytes ${start}-${BLOB.length - 1}/${BLOB.length}` };

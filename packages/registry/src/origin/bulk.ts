@@ -7,6 +7,8 @@ const READ_BYTES = 256 * 1024;
 /** TLS hands over a record at a time, of 16 KiB at most. */
 const TLS_READ_BYTES = 32 * 1024;
 const HEAD_BYTES_MAX = 64 * 1024;
+/** Of buffers that wait for the next connection. */
+const SPARE_MAX = 8;
 
 /** How a connection hands over what it reads: into a few buffers, used again and again. */
 export interface OnRead {
@@ -22,6 +24,8 @@ export interface BulkParts {
   /** Makes a connection that reads in this way. */
   readonly connector: (onread: OnRead) => buildConnector.connector;
   readonly idleMs: number;
+  /** Buffers of connections that are over. Each run of pieces has its own, and what they leave behind adds up. */
+  readonly spare: Buffer[];
   /** Called when the connection is done with, maybe more than once. */
   readonly closed: () => void;
 }
@@ -66,7 +70,9 @@ function bodyOf(origin: string, reader: Reader, { rest, length }: { rest: Buffer
         if (left > 0) chunk = await reader.next();
       }
     } finally {
-      reader.close();
+      // Whoever asked for more than there is, or comes back after the last chunk, is done with it.
+      if (left === 0) reader.done();
+      else reader.close();
     }
   }
   return {
@@ -80,11 +86,13 @@ interface Reader {
   /** What came next, good until the next call. Undefined at the end. */
   next(): Promise<Buffer | undefined>;
   close(): void;
+  /** The same when nobody reads from what was taken any more. */
+  done(): void;
 }
 
 async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader> {
   const { url, headers, connector, idleMs } = parts;
-  const arrivals = reusedBuffers(url.protocol === 'https:' ? TLS_READ_BYTES : READ_BYTES);
+  const arrivals = reusedBuffers(url.protocol === 'https:' ? TLS_READ_BYTES : READ_BYTES, parts.spare);
   let over: Error | 'ended' | undefined;
   let wake: (() => void) | undefined;
   const end = (why: Error | 'ended') => {
@@ -116,6 +124,13 @@ async function openReader(parts: BulkParts, signal: AbortSignal): Promise<Reader
   socket.write(requestText(url, headers));
   return {
     close: () => close(),
+    done() {
+      close();
+      // Who was called off may have left a write behind that still needs the bytes.
+      if (signal.aborted) return;
+      if (socket.closed) arrivals.release();
+      else socket.once('close', arrivals.release);
+    },
     async next() {
       const waiting = arrivals.take();
       if (waiting !== undefined) return waiting;
@@ -141,20 +156,23 @@ interface ReusedBuffers {
   filled(bytes: number): void;
   /** What came first of what was not taken yet. The chunk taken before may be written over from now on. */
   take(): Buffer | undefined;
+  /** Leaves the buffers to the next connection. */
+  release(): void;
 }
 
-function reusedBuffers(bufferBytes: number): ReusedBuffers {
+function reusedBuffers(bufferBytes: number, spare: Buffer[]): ReusedBuffers {
   const free: Buffer[] = [];
   const waiting: { readonly buffer: Buffer; readonly bytes: number }[] = [];
   let filling: Buffer | undefined;
   let taken: Buffer | undefined;
   return {
     next() {
-      filling = free.pop() ?? Buffer.allocUnsafeSlow(bufferBytes);
+      filling = free.pop() ?? spareOf(spare, bufferBytes) ?? Buffer.allocUnsafeSlow(bufferBytes);
       return filling;
     },
     filled(bytes) {
       if (filling) waiting.push({ buffer: filling, bytes });
+      filling = undefined;
     },
     take() {
       if (taken) free.push(taken);
@@ -162,7 +180,21 @@ function reusedBuffers(bufferBytes: number): ReusedBuffers {
       taken = first?.buffer;
       return first?.buffer.subarray(0, first.bytes);
     },
+    release() {
+      const all = [...free, ...waiting.map(({ buffer }) => buffer), filling, taken];
+      spare.push(...all.filter((buffer) => buffer !== undefined).slice(0, SPARE_MAX - spare.length));
+      free.length = 0;
+      waiting.length = 0;
+      filling = undefined;
+      taken = undefined;
+    },
   };
+}
+
+/** Of one origin some connections may be TLS, whose buffers are smaller. */
+function spareOf(spare: Buffer[], bytes: number): Buffer | undefined {
+  const at = spare.findIndex(({ length }) => length === bytes);
+  return at < 0 ? undefined : spare.splice(at, 1)[0];
 }
 
 function connected(connect: buildConnector.connector, url: URL, signal: AbortSignal): Promise<Socket> {

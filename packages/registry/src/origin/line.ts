@@ -149,15 +149,13 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
     headersTimeout: headersWaitMs,
     bodyTimeout: bodyIdleMs,
   };
-  const own = new Pool(url.origin, { ...limits, connect: guardedConnector(guard, permitsOwn()) });
-  const pushes = new Pool(url.origin, {
-    ...limits,
-    connections: PUSHES_MAX,
-    connect: guardedConnector(guard, permitsOwn()),
-  });
+  const atHome = { ...limits, connect: guardedConnector(guard, permitsOwn()) };
+  const own = new Pool(url.origin, atHome);
+  const pushes = new Pool(url.origin, { ...atHome, connections: PUSHES_MAX });
   const connect = guardedConnector(guard, permitsForeign(guard));
   const foreign = new Agent({ ...limits, maxOrigins: FOREIGN_HOSTS_MAX, connect });
   let bulks = 0;
+  const spare: Buffer[] = [];
 
   /** Undefined when the full client has to do it. */
   async function viaBulk(request: Outgoing, isForeign: boolean, signal: AbortSignal): Promise<BulkAnswer | undefined> {
@@ -174,6 +172,7 @@ function connectionsOf({ origin, url, version, lookup, trust }: LineParts): Conn
       origin,
       connector: (onread) => guardedConnector({ ...guard, onread }, permits),
       idleMs: bodyIdleMs,
+      spare,
       closed,
     };
     try {
