@@ -29,6 +29,9 @@ export async function strangers(hosts: readonly Host[]): Promise<Strangers> {
   const [first] = hosts;
   if (!first) throw new Error('nobody to be a stranger to');
   const stolen = identityIn(await certificateOf(first));
+  // Made once: who makes a key for every attempt is slower than those who refuse it.
+  const nameless = fakeCertificate({ extensions: () => [] });
+  const thief = fakeCertificate({ extensions: () => [{ name: IDENTITY_NAME, value: stolen }] });
   const attempts: Attempt[] = [
     {
       name: 'noise on the swarm port',
@@ -39,15 +42,8 @@ export async function strangers(hosts: readonly Host[]): Promise<Strangers> {
       run: ({ address }) => shout(connectSocket(LINK_PORT, address), REFUSAL_BYTES_MAX),
     },
     { name: 'no certificate', run: ({ address }) => knock(address, {}) },
-    {
-      name: 'a certificate without an identity',
-      run: ({ address }) => knock(address, fakeCertificate({ extensions: () => [] })),
-    },
-    {
-      name: "a certificate with another member's identity",
-      run: ({ address }) =>
-        knock(address, fakeCertificate({ extensions: () => [{ name: IDENTITY_NAME, value: stolen }] })),
-    },
+    { name: 'a certificate without an identity', run: ({ address }) => knock(address, nameless) },
+    { name: "a certificate with another member's identity", run: ({ address }) => knock(address, thief) },
     { name: 'a member of another swarm', run: (host) => dial(foreigner, host, members.get(host) ?? '') },
   ];
   return { attempts, [Symbol.asyncDispose]: () => foreigner[Symbol.asyncDispose]() };
