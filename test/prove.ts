@@ -22,7 +22,7 @@ import { swarmBadMembers } from './prove/swarm-bad-members.ts';
 import { swarmDeaths } from './prove/swarm-deaths.ts';
 import { swarmHerd, swarmHerd32, swarmHerdFast, swarmHerdFew } from './prove/swarm-herd.ts';
 import { swarmOriginStopped } from './prove/swarm-origin-stopped.ts';
-import { swarmPair } from './prove/swarm-pair.ts';
+import { swarmPair, swarmPairs } from './prove/swarm-pair.ts';
 import { swarmPartition } from './prove/swarm-partition.ts';
 import { swarmStrangers } from './prove/swarm-strangers.ts';
 import { syscalls } from './prove/syscalls.ts';
@@ -54,6 +54,7 @@ const BY_NAME: readonly Proof[] = [
   swarmHerdFew,
   swarmOriginStopped,
   swarmPair,
+  swarmPairs,
   swarmDeaths,
   swarmBadMembers,
   swarmPartition,

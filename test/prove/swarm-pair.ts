@@ -1,9 +1,12 @@
 import { processorSeconds } from '../bench/nginx.ts';
 import { peakResidentBytesOf } from '../lab/agent.ts';
-import { startHosts } from '../lab/hosts.ts';
+import type { HostImage } from '../lab/host-origin.ts';
+import { type Host, startHosts } from '../lab/hosts.ts';
 import { MIB } from '../lab/images.ts';
+import { watchProcessor } from '../lab/processor.ts';
+import { now } from '../lab/pull-image.ts';
 import type { Proof } from './proof.ts';
-import { inMib, isClean, judge, measure, round, touchMemory } from './swarm-run.ts';
+import { inMib, isClean, judge, measure, round, touchMemory, warmUp } from './swarm-run.ts';
 
 const MEGABYTES_PER_SECOND_MIN = 350;
 const PROCESSOR_SECONDS_PER_GIB_MAX = 5;
@@ -49,5 +52,55 @@ export const swarmPair: Proof = {
       [`≤ ${RESIDENT_BYTES_MAX / MIB} MiB resident`]: Math.max(...peaks) <= RESIDENT_BYTES_MAX,
     };
     return judge(figures, promises, [filled, run]);
+  },
+};
+
+/**
+ * As many hosts as in the large herd, and as many bytes for each, from one holder apiece: what sixteen agents take of the
+ * processor without a herd, which is the least that a herd of them can take.
+ */
+export const swarmPairs: Proof = {
+  name: 'swarm-pairs',
+  title: 'eight pairs (short: two) at once, each host pulls what the other holds',
+  needs: ['docker-registry', 'ip'],
+  run: async (folder, isShort) => {
+    const links = { hosts: isShort ? 4 : 16, hostMbit: 100, originMbit: 1000 };
+    const bytes = (isShort ? 32 : 128) * MIB;
+    await using lab = await startHosts({ folder, ...links });
+    await warmUp(lab);
+    const images = new Map<Host, HostImage>();
+    for (const host of lab.hosts) images.set(host, await lab.origin.push(host.name, bytes));
+    const pullAll = (holderOf: (at: number) => number) =>
+      Promise.all(
+        lab.hosts.map(async (host, at) => {
+          const holder = lab.hosts[holderOf(at)];
+          const image = holder && images.get(holder);
+          if (!image) throw new Error(`nothing for ${host.name}`);
+          return await host.pull(image, {});
+        }),
+      );
+    const filled = await pullAll((at) => at);
+    const pids = lab.hosts.map(({ agent }) => agent.pid());
+    const before = pids.map(processorSeconds);
+    const { payloadBytes } = await lab.origin.sent();
+    const idle = watchProcessor();
+    const from = now();
+    const reports = await pullAll((at) => at ^ 1);
+    const used = pids.reduce((sum, pid, at) => sum + processorSeconds(pid) - (before[at] ?? 0), 0);
+    const seconds = (Math.max(...reports.map(({ endedAt }) => endedAt)) - from) / 1000;
+    const figures = {
+      ...links,
+      imageMiB: inMib(bytes),
+      slowestSeconds: round(seconds),
+      slowestOverLink: round(seconds / ((bytes * 8) / 1e6 / links.hostMbit)),
+      agentCpuSecondsPerGiB: round(used / ((bytes * links.hosts) / GIB), 1),
+      idleShare: round(idle()),
+      originMiB: inMib((await lab.origin.sent()).payloadBytes - payloadBytes),
+    };
+    const promises = {
+      'every pull succeeds': [...filled, ...reports].every(({ problems, corrupt }) => problems.length + corrupt === 0),
+      'the origin sends no layer': figures.originMiB < 1,
+    };
+    return judge(figures, promises, []);
   },
 };
