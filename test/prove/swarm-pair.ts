@@ -12,6 +12,7 @@ const MEGABYTES_PER_SECOND_MIN = 350;
 const PROCESSOR_SECONDS_PER_GIB_MAX = 5;
 const RESIDENT_BYTES_MAX = 200 * MIB;
 const GIB = 1024 * MIB;
+const PROBLEMS_SHOWN_MAX = 8;
 
 /** From one member to another and on to its client, as fast as the machine goes. */
 export const swarmPair: Proof = {
@@ -57,7 +58,7 @@ export const swarmPair: Proof = {
 
 /**
  * As many hosts as in the large herd, and as many bytes for each, from one holder apiece: what sixteen agents take of the
- * processor without a herd, which is the least that a herd of them can take.
+ * processor without a herd.
  */
 export const swarmPairs: Proof = {
   name: 'swarm-pairs',
@@ -96,6 +97,11 @@ export const swarmPairs: Proof = {
       agentCpuSecondsPerGiB: round(used / ((bytes * links.hosts) / GIB), 1),
       idleShare: round(idle()),
       originMiB: inMib((await lab.origin.sent()).payloadBytes - payloadBytes),
+      problems:
+        [...filled, ...reports]
+          .flatMap(({ problems }) => problems)
+          .slice(0, PROBLEMS_SHOWN_MAX)
+          .join('; ') || 'none',
     };
     const promises = {
       'every pull succeeds': [...filled, ...reports].every(({ problems, corrupt }) => problems.length + corrupt === 0),
