@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { expect, test } from 'vitest';
+import { makeMetrics } from './metrics.ts';
 
 const SECONDS = 2;
 
@@ -21,4 +22,9 @@ test('metrics let a host sleep: a process that keeps them wakes up less than twe
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   expect(Number(await text(child.stdout)) / SECONDS).toBeLessThan(20);
+});
+
+test('how late the event loop is comes from the moment of a scrape, and nothing that a timer would have measured is told', async () => {
+  const told = (await makeMetrics().registry.metrics()).match(/^drayage_nodejs_eventloop_lag\S+/gm);
+  expect(told).toEqual(['drayage_nodejs_eventloop_lag_seconds']);
 });
