@@ -3,6 +3,9 @@ import { checkedReader } from './blocks.ts';
 import { breakDown, type DraftState, has, removePiece } from './draft-state.ts';
 
 const READ_BYTES = 8 * BLOCK_BYTES;
+/** Buffers that wait for the next draft: pieces seldom come in order, and one made for each would be what grows memory. */
+const SPARES_MAX = 2;
+const spares: Buffer[] = [];
 
 /** The running hash of a draft, which follows the pieces in order however they arrive. */
 export interface DraftHash {
@@ -39,10 +42,20 @@ export function startHash(state: DraftState): DraftHash {
   }
 
   async function hashOn(): Promise<void> {
-    const buffer = Buffer.allocUnsafeSlow(Math.min(plan.pieceBytes, READ_BYTES));
+    const buffer = spares.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    try {
+      await hashFrom(buffer);
+    } finally {
+      if (spares.length < SPARES_MAX) spares.push(buffer);
+    }
+  }
+
+  async function hashFrom(buffer: Buffer): Promise<void> {
     const read = checkedReader({ handle: state.data, size: plan.size, hashes: state.map.hashes });
     while (next < plan.count && has(state, next)) {
-      const { start, end } = pieceSpan(plan, next);
+      const last = lastTogether(state, next);
+      const { start } = pieceSpan(plan, next);
+      const { end } = pieceSpan(plan, last);
       const into = hash;
       for (let at = start; at < end; ) {
         const result = await read(buffer.subarray(0, Math.min(buffer.length, end - at)), at, end);
@@ -52,7 +65,7 @@ export function startHash(state: DraftState): DraftHash {
         into.update(buffer.subarray(0, result.bytes));
         at += result.bytes;
       }
-      next++;
+      next = last + 1;
     }
   }
 
@@ -76,6 +89,15 @@ export function startHash(state: DraftState): DraftHash {
       return own === digest;
     },
   };
+}
+
+/** The last of the pieces from `first` on that are here and take one read together. */
+function lastTogether(state: DraftState, first: number): number {
+  const { plan } = state;
+  const end = pieceSpan(plan, first).start + READ_BYTES;
+  let last = first;
+  while (last + 1 < plan.count && has(state, last + 1) && pieceSpan(plan, last + 1).end <= end) last++;
+  return last;
 }
 
 /** The disk no longer holds what was written: the piece has to come again. */
