@@ -46,7 +46,7 @@ test.each([
 test('no header is too strange to be read, and none takes long', () => {
   const odd = fc.stringMatching(/^[ ,="\\A-Za-z\t]{0,200}$/);
   fc.assert(fc.property(fc.array(odd, { maxLength: 3 }), (headers) => Array.isArray(parseChallenges(headers))));
-  const startedAt = performance.now();
+  const from = process.cpuUsage();
   for (const part of [' ', ',', 'a ', 'a=', 'a="\\', '""', 'a=b ']) parseChallenges(part.repeat(8192 / part.length));
-  expect(performance.now() - startedAt).toBeLessThan(500);
+  expect(process.cpuUsage(from).user / 1000).toBeLessThan(500);
 });
