@@ -96,7 +96,7 @@ test('a member that fell silent is doubted, holds nobody up longer than they wai
   network.cut(() => true);
   const from = performance.now();
   await expect(asker.ask(far.peerId.toString(), 'echo', 2, AbortSignal.timeout(200))).rejects.toThrow('timeout');
-  expect(performance.now() - from).toBeLessThan(2000);
+  expect(performance.now() - from).toBeLessThan(500);
   expect(doubted).toEqual([far.peerId.toString()]);
   const large = 'x'.repeat(200_000);
   const given = AbortSignal.timeout(1000);

@@ -46,7 +46,7 @@ test.each([
 test('no header is too strange to be read, and none takes long', () => {
   const odd = fc.stringMatching(/^[ ,="\\A-Za-z\t]{0,200}$/);
   fc.assert(fc.property(fc.array(odd, { maxLength: 3 }), (headers) => Array.isArray(parseChallenges(headers))));
-  const from = process.cpuUsage();
+  const startedAt = performance.now();
   for (const part of [' ', ',', 'a ', 'a=', 'a="\\', '""', 'a=b ']) parseChallenges(part.repeat(8192 / part.length));
-  expect(process.cpuUsage(from).user / 1000).toBeLessThan(500);
+  expect(performance.now() - startedAt).toBeLessThan(500);
 });
