@@ -3,9 +3,12 @@ import { checkedReader } from './blocks.ts';
 import { breakDown, type DraftState, has, removePiece } from './draft-state.ts';
 
 const READ_BYTES = 8 * BLOCK_BYTES;
-/** Buffers that wait for the next draft: pieces seldom come in order, and one made for each would be what grows memory. */
-const SPARES_MAX = 2;
-const spares: Buffer[] = [];
+/**
+ * Pieces seldom come in order, and a buffer made for each would be what grows memory. Two serve all drafts in turn; who finds
+ * both taken makes one of its own, no longer than a piece.
+ */
+const SPARES = 2;
+const spares: Buffer[] = Array.from({ length: SPARES }, () => Buffer.allocUnsafeSlow(READ_BYTES));
 
 /** The running hash of a draft, which follows the pieces in order however they arrive. */
 export interface DraftHash {
@@ -42,18 +45,18 @@ export function startHash(state: DraftState): DraftHash {
   }
 
   async function hashOn(): Promise<void> {
-    const buffer = spares.pop() ?? Buffer.allocUnsafeSlow(READ_BYTES);
+    const spare = spares.pop();
     try {
-      await hashFrom(buffer);
+      await hashThrough(spare ?? Buffer.allocUnsafeSlow(Math.min(plan.pieceBytes, READ_BYTES)));
     } finally {
-      if (spares.length < SPARES_MAX) spares.push(buffer);
+      if (spare) spares.push(spare);
     }
   }
 
-  async function hashFrom(buffer: Buffer): Promise<void> {
+  async function hashThrough(buffer: Buffer): Promise<void> {
     const read = checkedReader({ handle: state.data, size: plan.size, hashes: state.map.hashes });
     while (next < plan.count && has(state, next)) {
-      const last = lastTogether(state, next);
+      const last = lastTogether(state, next, buffer.length);
       const { start } = pieceSpan(plan, next);
       const { end } = pieceSpan(plan, last);
       const into = hash;
@@ -91,10 +94,10 @@ export function startHash(state: DraftState): DraftHash {
   };
 }
 
-/** The last of the pieces from `first` on that are here and take one read together. */
-function lastTogether(state: DraftState, first: number): number {
+/** The last of the pieces from `first` on that are here and take one read of so many bytes together. */
+function lastTogether(state: DraftState, first: number, bytes: number): number {
   const { plan } = state;
-  const end = pieceSpan(plan, first).start + READ_BYTES;
+  const end = pieceSpan(plan, first).start + bytes;
   let last = first;
   while (last + 1 < plan.count && has(state, last + 1) && pieceSpan(plan, last + 1).end <= end) last++;
   return last;

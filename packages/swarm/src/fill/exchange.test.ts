@@ -33,7 +33,7 @@ test('two who say that they caught a member have one piece of it looked at, and 
   const [first, second] = [await startHolder(swarm), await startHolder(swarm)];
   const [one, other] = [await startRogue(swarm), await startRogue(swarm)].map(({ member }) => member);
   const pull = host.pull(BYTES, remote);
-  await vi.waitFor(() => expect([first.sent(), second.sent()]).toEqual([1, 1]));
+  await vi.waitFor(() => expect([first.sent(), second.sent()]).toEqual([1, 1]), { timeout: 5000 });
   for (const by of [one, one, first.rogue.member]) host.exchange.heardCaught(by ?? '', first.rogue.member);
   for (const by of [one, other]) host.exchange.heardCaught(by ?? '', second.rogue.member);
   for (const by of [one, other]) host.exchange.heardCaught(by ?? '', host.member);
