@@ -8,6 +8,7 @@ import {
   LEASE_QUIET_MS,
   LEASES_MAX,
   PRESENT_FACTOR,
+  REPORT_MS_MIN,
   SUCCESSION_MS,
 } from './limits.ts';
 import type { HomeDecision, MemberReport, Run } from './words.ts';
@@ -180,9 +181,10 @@ test('one that lacks a piece is named the member that has it, and may fetch it w
   report(home, 0, 1);
   land(home, 10, 1, { start: 0, end: 1 });
   const lacking = bitmapOf(1, [0]);
-  const [answer] = report(home, 2000, 2, { lacking });
+  const silentAt = 2 * REPORT_MS_MIN;
+  const [answer] = report(home, silentAt, 2, { lacking });
   expect(answer).toMatchObject({ kind: 'answer', answer: { members: [1] } });
-  expect(leases(report(home, 2000 + DOUBT_MS, 2, { lacking }))).toHaveLength(1);
+  expect(leases(report(home, silentAt + DOUBT_MS, 2, { lacking }))).toHaveLength(1);
 });
 
 test('a piece is believed for longer where the member that has it goes on saying so', () => {

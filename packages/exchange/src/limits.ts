@@ -132,7 +132,7 @@ export const MEMBERS_NAMED_MAX = 16;
 export const MEMBERS_NAMED_FAR = 4;
 /** Reports a home wants to hear in a second, over all members; each is asked to report no more often than that. */
 export const REPORTS_PER_SECOND = 500;
-export const REPORT_MS_MIN = 1000;
+export const REPORT_MS_MIN = 2500;
 /** A member that has had it all for a while reports only to be found. */
 export const SEALED_LATELY_MS = 30_000;
 export const REPORT_SEALED_MS = 10_000;

@@ -3,18 +3,22 @@ import { expect, test, vi } from 'vitest';
 import { type Answerer, type Control, startControl } from './control.ts';
 import { startFakeNetwork, startNodeBehind } from './fake-network.ts';
 import { everybodyHere, startNodes, testKey } from './fake-swarm.ts';
+import type { LinkLines } from './link-lines.ts';
 import type { SwarmNode } from './node.ts';
 import { toDuplex } from './stream.ts';
 
 const soon = () => AbortSignal.timeout(5000);
 
-async function scene(answerers: Record<string, Answerer>, presence = everybodyHere) {
+async function scene(answerers: Record<string, Answerer>, presence = everybodyHere, lines?: LinkLines) {
   const swarm = await startNodes(2);
   const [near, far] = swarm.nodes as [SwarmNode, SwarmNode];
   await near.dial(far.getMultiaddrs());
   const happenings: Happening[] = [];
   const report = (one: Happening) => void happenings.push(one);
-  const asker: Control = await startControl({ node: near, presence, answerers: {}, report, now: Date.now });
+  const asker: Control = await startControl({
+    ...{ node: near, presence, answerers: {}, report, now: Date.now },
+    ...(lines && { lines }),
+  });
   const answering = await startControl({ node: far, presence, answerers, report, now: Date.now });
   return {
     near,
@@ -71,6 +75,18 @@ test('a question that is given up ends alone', async () => {
   await expect(given).rejects.toThrow('enough');
   gate.resolve(7);
   expect(await other).toBe(7);
+});
+
+test('a member is asked on the link with it when that will do, and on the stream otherwise', async () => {
+  const nothing = () => {};
+  const lines: LinkLines = {
+    ask: async (_member, _kind, body) => (body === 'short' ? { body: 'by link' } : undefined),
+    ...{ answerWith: nothing, questioned: nothing, answered: nothing, ended: nothing },
+  };
+  await using it = await scene({ echo: () => 'by stream' }, everybodyHere, lines);
+  const ask = (body: string) => it.asker.ask(it.far.peerId.toString(), 'echo', body, soon());
+  expect(await ask('short')).toBe('by link');
+  expect(await ask('long')).toBe('by stream');
 });
 
 test('a member that is known to be away is not waited for', async () => {

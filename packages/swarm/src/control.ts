@@ -6,9 +6,11 @@ import { peerIdFromString } from '@libp2p/peer-id';
 import { pipe } from 'it-pipe';
 import { type Allowances, keepAllowances } from './allowance.ts';
 import { type Line, openLine } from './line.ts';
+import type { LinkLines } from './link-lines.ts';
 import { encodeMessage, type ReadMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';
+import { type Answer, checkedQuestion, type Question } from './questions.ts';
 import { sparingly } from './sparing.ts';
 import { toDuplex } from './stream.ts';
 import { turns } from './turns.ts';
@@ -30,34 +32,47 @@ const TURN_MS = 4;
 /** Answers one kind of question of a member. What it throws is told to the member by its message alone. */
 export type Answerer = (member: string, body: unknown) => Promise<unknown> | unknown;
 
-/** Questions and answers between members, on one open stream each way. */
+/** Questions and answers between members: on the link between them, else on one open stream each way. */
 export interface Control extends AsyncDisposable {
   /** Throws `member_unreachable` when the member cannot be reached, refuses, or breaks off: at once when it is known to be away. */
   ask(member: string, kind: string, body: unknown, signal: AbortSignal): Promise<unknown>;
 }
 
-interface Question {
-  readonly id: number;
-  readonly kind: string;
-  readonly body: unknown;
-}
-
-type Answer = { readonly id: number; readonly body: unknown } | { readonly id: number; readonly problem: string };
-
 export interface ControlParts {
   readonly node: SwarmNode;
   readonly presence: Pick<Presence, 'isAway' | 'doubt'>;
   readonly answerers: Readonly<Record<string, Answerer>>;
+  /** Questions and answers on links; a swarm without links has none. */
+  readonly lines?: LinkLines;
   readonly report: Report;
   readonly now: () => number;
 }
 
-export async function startControl({ node, presence, answerers, report, now }: ControlParts): Promise<Control> {
-  const lines = new Map<string, Promise<Line>>();
+export async function startControl({
+  node,
+  presence,
+  answerers,
+  lines: onLinks,
+  report,
+  now,
+}: ControlParts): Promise<Control> {
+  const streamsOut = keepStreams(node);
   const isNews = sparingly(now);
-  const opening = turns(OPENINGS_AT_ONCE);
   const bounded = (perSecond: number) => keepAllowances({ perSecond, most: perSecond * BURST_SECONDS, now });
   const limits = { questions: bounded(QUESTIONS_PER_SECOND_MAX), bytes: bounded(QUESTION_BYTES_PER_SECOND_MAX) };
+  const hungUp = (member: string, error: unknown) => {
+    if (isNews(member))
+      report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });
+  };
+  onLinks?.answerWith(async (member, question, bytes) => {
+    try {
+      checkAsking({ member, limits }, bytes);
+      return await answerTo(question, answerers, member);
+    } catch (error) {
+      hungUp(member, error);
+      throw error;
+    }
+  });
 
   const streams = new Map<string, number>();
   const count = (member: string, change: number) => {
@@ -77,35 +92,21 @@ export async function startControl({ node, presence, answerers, report, now }: C
         return;
       }
       answerAll(stream, answerers, { member, limits }).catch((error: unknown) => {
-        if (isNews(member))
-          report({ kind: 'error', where: 'control', problem: `${member} was hung up on: ${describe(error)}` });
+        hungUp(member, error);
         stream.abort(error instanceof Error ? error : new Error(String(error)));
       });
     },
     { maxInboundStreams: STREAMS_PER_MEMBER_MAX },
   );
 
-  function lineTo(member: string): Promise<Line> {
-    const known = lines.get(member);
-    if (known !== undefined) return known;
-    // Others may come to wait for it, so it does not end with the first.
-    const dial = () =>
-      node.dialProtocol(peerIdFromString(member), PROTOCOL, { signal: AbortSignal.timeout(OPEN_WAIT_MS) });
-    const line = opening(dial).then(openLine);
-    lines.set(member, line);
-    const forget = () => {
-      if (lines.get(member) === line) lines.delete(member);
-    };
-    line.then(({ ended }) => ended.then(forget), forget);
-    return line;
-  }
-
   return {
     async ask(member, kind, body, signal) {
       const askedAt = now();
       try {
         if (presence.isAway(member)) throw new Error('it is not connected');
-        const line = await orAbort(lineTo(member), signal);
+        const answer = await onLinks?.ask(member, kind, body, signal);
+        if (answer) return answer.body;
+        const line = await orAbort(streamsOut.to(member), signal);
         return await line.ask(kind, body, signal);
       } catch (error) {
         if (signal.aborted && now() - askedAt >= DOUBT_AFTER_MS) presence.doubt(member);
@@ -115,11 +116,38 @@ export async function startControl({ node, presence, answerers, report, now }: C
     },
     async [Symbol.asyncDispose]() {
       await node.unhandle(PROTOCOL);
-      for (const line of lines.values())
-        await line.then(
+      await streamsOut.close();
+    },
+  };
+}
+
+/** The control streams that this host opened, one to a member. */
+function keepStreams(node: SwarmNode): { to(member: string): Promise<Line>; close(): Promise<void> } {
+  const lines = new Map<string, Promise<Line>>();
+  const opening = turns(OPENINGS_AT_ONCE);
+  return {
+    to(member) {
+      const known = lines.get(member);
+      if (known !== undefined) return known;
+      // Others may come to wait for it, so it does not end with the first.
+      const dial = () =>
+        node.dialProtocol(peerIdFromString(member), PROTOCOL, { signal: AbortSignal.timeout(OPEN_WAIT_MS) });
+      const line = opening(dial).then(openLine);
+      lines.set(member, line);
+      const forget = () => {
+        if (lines.get(member) === line) lines.delete(member);
+      };
+      line.then(({ ended }) => ended.then(forget), forget);
+      return line;
+    },
+    async close() {
+      const closing = [...lines.values()].map((line) =>
+        line.then(
           ({ close }) => close(),
           () => undefined,
-        );
+        ),
+      );
+      await Promise.all(closing);
     },
   };
 }
@@ -150,19 +178,24 @@ async function answerAll(stream: Stream, answerers: Readonly<Record<string, Answ
 async function* answersTo(
   questions: AsyncIterable<ReadMessage>,
   answerers: Readonly<Record<string, Answerer>>,
-  { member, limits }: Caller,
+  caller: Caller,
 ): AsyncGenerator<Answer> {
   let turnEndsAt = performance.now() + TURN_MS;
   for await (const { message, bytes } of questions) {
-    if (!limits.questions.take(member, 1))
-      throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
-    if (!limits.bytes.take(member, bytes))
-      throw new Error(`it asks more than ${QUESTION_BYTES_PER_SECOND_MAX} bytes of questions a second`);
-    yield await answerTo(checkedQuestion(message), answerers, member);
+    checkAsking(caller, bytes);
+    yield await answerTo(checkedQuestion(message), answerers, caller.member);
     if (performance.now() < turnEndsAt) continue;
     await setImmediate();
     turnEndsAt = performance.now() + TURN_MS;
   }
+}
+
+/** Throws when the member asks too much. */
+function checkAsking({ member, limits }: Caller, bytes: number): void {
+  if (!limits.questions.take(member, 1))
+    throw new Error(`it asks more than ${QUESTIONS_PER_SECOND_MAX} questions a second`);
+  if (!limits.bytes.take(member, bytes))
+    throw new Error(`it asks more than ${QUESTION_BYTES_PER_SECOND_MAX} bytes of questions a second`);
 }
 
 /** Waiting here is the back-pressure: who does not read answers is not asked for more questions. */
@@ -187,11 +220,4 @@ async function answerTo(
     if (error instanceof Failure) return { id, problem: error.message };
     throw error;
   }
-}
-
-function checkedQuestion(message: unknown): Question {
-  const { id, kind, body } = (message ?? {}) as Partial<Record<string, unknown>>;
-  if (typeof id !== 'number' || !Number.isSafeInteger(id) || typeof kind !== 'string')
-    throw new Error('it sent what is no question');
-  return { id, kind, body };
 }

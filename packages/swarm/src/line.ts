@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream';
-import { orAbort } from '@drayage/core';
 import type { Stream } from '@libp2p/interface';
 import { encodeMessage, readMessages } from './messages.ts';
+import { openQuestions, type Questions } from './questions.ts';
 import { toDuplex } from './stream.ts';
 
 /** Questions one member may have open with another. */
@@ -16,42 +16,21 @@ export interface Line {
   close(): void;
 }
 
-interface Waiting {
-  readonly resolve: (body: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
-
 export function openLine(stream: Stream): Line {
   const duplex = toDuplex(stream).on('error', told);
-  const waiting = new Map<number, Waiting>();
-  let next = 0;
-  const ended = takeAnswers(duplex, waiting).then(
-    () => failAll(new Error('the member hung up')),
-    (error: Error) => failAll(error),
-  );
-
-  function failAll(error: Error): void {
+  const questions = openQuestions();
+  const end = (why: Error) => {
     duplex.destroy();
-    for (const { reject } of waiting.values()) reject(error);
-    waiting.clear();
-  }
-
+    questions.end(why);
+  };
   return {
-    ended,
+    ended: takeAnswers(duplex, questions).then(() => end(new Error('the member hung up')), end),
     async ask(kind, body, signal) {
       signal.throwIfAborted();
       if (duplex.destroyed) throw new Error('the member hung up');
-      if (waiting.size >= OPEN_QUESTIONS_MAX) throw new Error('too many questions are open with this member');
+      if (questions.size() >= OPEN_QUESTIONS_MAX) throw new Error('too many questions are open with this member');
       if (duplex.writableLength > UNSENT_BYTES_MAX) throw new Error('the member does not take our questions');
-      const id = next++;
-      const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-      waiting.set(id, { resolve, reject });
-      try {
-        duplex.write(encodeMessage({ id, kind, body }));
-        return await orAbort(promise, signal);
-      } finally {
-        waiting.delete(id);
-      }
+      return await questions.ask(kind, body, (question) => void duplex.write(encodeMessage(question)), signal);
     },
     close: () => void duplex.destroy(),
   };
@@ -60,12 +39,6 @@ export function openLine(stream: Stream): Line {
 /** Whoever reads the stream is told of its error; nobody else needs to be. */
 function told(): void {}
 
-async function takeAnswers(duplex: Duplex, waiting: ReadonlyMap<number, Waiting>): Promise<void> {
-  for await (const { message } of readMessages(duplex)) {
-    const answer = (message ?? {}) as Partial<{ id: unknown; body: unknown; problem: unknown }>;
-    // An answer to a question that was given up is no offence.
-    const asker = typeof answer.id === 'number' ? waiting.get(answer.id) : undefined;
-    if (typeof answer.problem === 'string') asker?.reject(new Error(answer.problem.slice(0, 200)));
-    else asker?.resolve(answer.body);
-  }
+async function takeAnswers(duplex: Duplex, questions: Questions): Promise<void> {
+  for await (const { message } of readMessages(duplex)) questions.take(message);
 }

@@ -23,6 +23,7 @@ import { DOOR_LIMITS } from './link/door.ts';
 import { linkIdentity } from './link/identity.ts';
 import { listenForLinks } from './link/listen.ts';
 import { LINK_LIMITS } from './link/types.ts';
+import { openLinkLines } from './link-lines.ts';
 import { listMembers } from './member-list.ts';
 import { type SwarmNode, startNode } from './node.ts';
 import { watchPresence } from './presence.ts';
@@ -62,6 +63,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const marks = keepMarks(Date.now);
 
   // Who links with us asks for parts, parts ask for links: each finds the other when it is needed.
+  const lines = openLinkLines((member) => mesh.linkTo(member));
   const mesh = openMesh({
     links: await linkOptions(parts, identity),
     listenerOf: (digest) => exchange.parts.of(digest),
@@ -69,6 +71,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
     isBarred: marks.isBarred,
     shun: marks.shun,
     heardCaught: (member, caught) => exchange.heardCaught(member, caught),
+    lines,
     report,
   });
   stack.use(mesh);
@@ -82,7 +85,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const introductions = openIntroductions({ ...shared, control: () => control });
   const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
   const answerers = { ...directory.answerers, ...introductions.answerers, ...exchange.answerers, ...own };
-  const control: Control = stack.use(await startControl({ ...shared, presence, answerers }));
+  const control: Control = stack.use(await startControl({ ...shared, presence, answerers, lines }));
   stack.use(exchange);
   const announcer = stack.use(startAnnouncer({ ...shared, directory, held: parts.held, watch: presence.watch }));
   const file = join(folder, 'members');

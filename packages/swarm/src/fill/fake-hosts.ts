@@ -20,6 +20,7 @@ import { SWARM_KEY } from '../link/fake-member.ts';
 import { linkIdentity } from '../link/identity.ts';
 import { listenForLinks } from '../link/listen.ts';
 import { LINK_LIMITS } from '../link/types.ts';
+import { openLinkLines } from '../link-lines.ts';
 import { type Exchange, openExchange } from './exchange.ts';
 import { swarmFill } from './fill.ts';
 import { keepMarks, type Marks } from './marks.ts';
@@ -118,6 +119,7 @@ async function startHost(swarm: FakeSwarm, store: BlobStore): Promise<FakeHost> 
     listenerOf: (digest) => exchange.parts.of(digest),
     startListener: (digest) => exchange.parts.serve(digest),
     ...{ isBarred: marks.isBarred, shun: marks.shun, heardCaught: (...said) => exchange.heardCaught(...said), report },
+    lines: openLinkLines(() => undefined),
   });
   swarm.use(mesh);
   const at = { host: '127.0.0.1', port: 0, admits: mesh.admits, doorLimits: DOOR_LIMITS };

@@ -50,6 +50,7 @@ export async function startRogue(swarm: FakeSwarm): Promise<Rogue> {
       arrived: () => undefined,
       ...{ has: nothing, lost: nothing, offered: nothing, declined: nothing },
       ...{ cancelled: nothing, isBusy: nothing, isGone: nothing, caught: nothing },
+      ...{ questioned: nothing, answered: nothing },
     };
   }
 

@@ -7,6 +7,7 @@ import { DOOR_LIMITS } from '../link/door.ts';
 import { listenForLinks } from '../link/listen.ts';
 import type { LinkReason } from '../link/reason.ts';
 import type { Link, OpenTerms } from '../link/types.ts';
+import { type LinkLines, openLinkLines } from '../link-lines.ts';
 import { linkOptionsOf, newIdentity } from './fake-hosts.ts';
 import { type Listener, type Mesh, type MeshParts, openMesh } from './mesh.ts';
 
@@ -31,6 +32,7 @@ async function startSide(changes: Partial<MeshParts> = {}): Promise<Side> {
     startListener: async () => undefined,
     isBarred: (member) => barred.has(member),
     heardCaught: (member, caught) => void told.push(`${member} caught ${caught}`),
+    lines: openLinkLines(() => undefined),
     shun: (member) => void shunned.push(member),
     report: (happening) =>
       void told.push(`${happening.kind} ${'problem' in happening ? happening.problem : ''}`.trim()),
@@ -73,6 +75,24 @@ async function startHole(): Promise<AsyncDisposable & { readonly port: number }>
     },
   };
 }
+
+test('questions and answers go over the link there is, both ways', async () => {
+  const sides: Side[] = [];
+  const linesOf = (at: number) => openLinkLines((member) => sides[at]?.mesh.linkTo(member));
+  const [lines, others] = [linesOf(0), linesOf(1)];
+  for (const own of [lines, others])
+    own.answerWith(async (member, { id, body }) => ({ id, body: `${member}: ${body}` }));
+  await using one = await startSide({ lines });
+  await using other = await startSide({ lines: others });
+  sides.push(one, other);
+  const ask = (from: LinkLines, to: Side) => from.ask(to.contact.member, 'echo', 'hello', new AbortController().signal);
+  expect(await ask(lines, other)).toBeUndefined();
+  await one.mesh.reach(other.contact);
+  expect(await ask(lines, other)).toEqual({ body: `${one.contact.member}: hello` });
+  expect(await ask(others, one)).toEqual({ body: `${other.contact.member}: hello` });
+  one.mesh.part(other.contact.member);
+  expect(await ask(lines, other)).toBeUndefined();
+});
 
 test('all who want a link to one member at once get the same', async () => {
   await using one = await startSide();

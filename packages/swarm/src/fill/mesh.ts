@@ -4,6 +4,7 @@ import type { Contact } from '../contact.ts';
 import { dialLink } from '../link/dial.ts';
 import { LinkFailure, type LinkReason } from '../link/reason.ts';
 import type { Link, LinkEvent, LinkHandlers, LinkParts, OpenTerms, PiecePart, Wanted } from '../link/types.ts';
+import type { LinkLines } from '../link-lines.ts';
 import { keepRests } from './rests.ts';
 
 /** Links of this host, over all blobs. */
@@ -47,6 +48,8 @@ export interface MeshParts {
   readonly isBarred: (member: string) => boolean;
   /** A member says that it caught another in a lie. */
   readonly heardCaught: (member: string, caught: string) => void;
+  /** Who takes part in the questions and answers on links. */
+  readonly lines: Pick<LinkLines, 'questioned' | 'answered' | 'ended'>;
   /** A member broke the rules of a link. */
   readonly shun: (member: string) => void;
   readonly report: Report;
@@ -59,6 +62,8 @@ export interface Mesh extends AsyncDisposable {
   admits(member: string): boolean;
   /** A link to the member: an open one, else a new one. Throws `member_unreachable` in bounded time. */
   reach(contact: Contact): Promise<Link>;
+  /** An open link to the member, if there is one. */
+  linkTo(member: string): Link | undefined;
   /** Gives the blob a channel on the link; what comes on it goes to the listener. */
   open(link: Link, digest: Digest, terms: OpenTerms, listener: Listener): number | undefined;
   /** Closes our channel; what comes on theirs is for nobody any more. */
@@ -79,7 +84,7 @@ interface Channels {
   readonly theirs: Map<number, Listener | Promise<Listener | undefined>>;
 }
 
-export function openMesh({ links: common, isBarred, shun, report, ...finding }: MeshParts): Mesh {
+export function openMesh({ links: common, isBarred, shun, lines, report, ...finding }: MeshParts): Mesh {
   const stop = new AbortController();
   const opens = keepAllowances(OPENS);
   const links = new Map<Link, Channels>();
@@ -90,17 +95,17 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   function handlersFor(link: Link): LinkHandlers {
     const channels: Channels = { own: new Map(), theirs: new Map() };
     links.set(link, channels);
-    return { ...channelHandlers(link, channels, { ...finding, opens, report }), ended };
+    return { ...channelHandlers(link, channels, { ...finding, opens, lines, report }), ended };
 
     function ended(reason: LinkReason): void {
       links.delete(link);
+      lines.ended(link);
       if (RUDE.has(reason)) shun(link.member);
-      const listeners = new Set([...channels.own.values(), ...channels.theirs.values()]);
-      for (const listener of listeners) if (!(listener instanceof Promise)) listener.ended(link);
+      tellEnded(link, channels);
     }
   }
 
-  const openLinkTo = (member: string): Link | undefined =>
+  const linkTo = (member: string): Link | undefined =>
     links.keys().find((link) => link.member === member && link.isOpen());
 
   /** For all who want the link: it does not end with the first of them. */
@@ -116,12 +121,12 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   }
 
   return {
-    linkParts,
+    ...{ linkParts, linkTo },
     admits: (member) => links.size < LINKS_MAX && !isBarred(member),
     async reach(contact) {
       const { member } = contact;
       if (isBarred(member)) throw new Failure('member_unreachable', `member ${member} is left alone`);
-      const open = openLinkTo(member);
+      const open = linkTo(member);
       if (open) return open;
       if (rests.isOn(member)) throw new Failure('member_unreachable', `no link to member ${member} a moment ago`);
       if (links.size + dialling.size >= LINKS_MAX) throw new Failure('member_unreachable', 'too many links already');
@@ -154,6 +159,11 @@ export function openMesh({ links: common, isBarred, shun, report, ...finding }: 
   };
 }
 
+function tellEnded(link: Link, { own, theirs }: Channels): void {
+  const listeners = new Set([...own.values(), ...theirs.values()]);
+  for (const listener of listeners) if (!(listener instanceof Promise)) listener.ended(link);
+}
+
 /** Tries a member at all its addresses. */
 async function dialAll(linkParts: LinkParts, { member, links }: Contact, signal: AbortSignal): Promise<Link> {
   const either = AbortSignal.any([signal, AbortSignal.timeout(DIAL_WAIT_MS)]);
@@ -169,14 +179,14 @@ async function dialAll(linkParts: LinkParts, { member, links }: Contact, signal:
   throw new Failure('member_unreachable', `no link to member ${member}`, { cause: problem });
 }
 
-interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'heardCaught' | 'report'> {
+interface ChannelParts extends Pick<MeshParts, 'listenerOf' | 'startListener' | 'heardCaught' | 'lines' | 'report'> {
   readonly opens: Allowances;
 }
 
 function channelHandlers(
   link: Link,
   { own, theirs }: Channels,
-  { listenerOf, startListener, heardCaught, report, opens }: ChannelParts,
+  { listenerOf, startListener, heardCaught, lines, report, opens }: ChannelParts,
 ): Omit<LinkHandlers, 'ended'> {
   const heard = (channel: number, tell: (listener: Listener) => void): void => {
     const listener = theirs.get(channel);
@@ -240,6 +250,8 @@ function channelHandlers(
     isBusy: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'busy'),
     isGone: (channel, piece) => own.get(channel)?.refused(link, channel, piece, 'gone'),
     caught: (member) => heardCaught(link.member, member),
+    questioned: (message) => lines.questioned(link, message),
+    answered: (message) => lines.answered(link, message),
   };
 }
 

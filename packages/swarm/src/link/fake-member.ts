@@ -105,6 +105,8 @@ function handlersOf(link: Link, told: Told & { tell(line: string): void }): Link
     isBusy: (channel, piece) => told.tell(`busy ${channel} ${piece}`),
     isGone: (channel, piece) => told.tell(`gone ${channel} ${piece}`),
     caught: (member) => told.tell(`caught ${member}`),
+    questioned: (message) => told.tell(`questioned ${message}`),
+    answered: (message) => told.tell(`answered ${message}`),
     ended: (reason) => told.tell(`ended ${reason}`),
   };
 }

@@ -11,6 +11,8 @@ export const PIECES_MAX: number = 256 * 1024;
 export const HAVE_BYTES_MAX: number = 16 * 1024;
 /** Transfers in flight as far as they are told. */
 export const IN_FLIGHT_SAID_MAX = 255;
+/** Questions and answers that are longer go over the control stream: pieces wait behind what a link says. */
+export const QUESTION_BYTES_MAX: number = 16 * 1024;
 const ZONE_BYTES_MAX = 64;
 export const SIZE_BYTES = 6;
 const PIECE_BYTES_MAX = 4 * 1024 * 1024;
@@ -32,6 +34,8 @@ export const FRAME = {
   offer: 13,
   decline: 14,
   caught: 15,
+  question: 16,
+  answer: 17,
 } as const;
 
 type FrameType = (typeof FRAME)[keyof typeof FRAME];
@@ -74,6 +78,8 @@ const RULES: ReadonlyMap<number, Rule> = new Map<number, Rule>([
   [FRAME.gone, OF_PIECE],
   [FRAME.cancel, OF_PIECE],
   [FRAME.caught, { ...PLAIN, lengths: [1, MEMBER_BYTES_MAX] }],
+  [FRAME.question, { ...PLAIN, lengths: [1, QUESTION_BYTES_MAX] }],
+  [FRAME.answer, { ...PLAIN, lengths: [1, QUESTION_BYTES_MAX] }],
   [FRAME.ping, PLAIN],
   [FRAME.pong, PLAIN],
 ]);

@@ -89,6 +89,8 @@ function hearingOf({ asked, owed, sending, life, say }: Inside, handlers: LinkHa
       if (asked.refused(channel, piece)) handlers.isGone(channel, piece);
     },
     [FRAME.caught]: (_head, payload) => handlers.caught(decodeCaught(payload)),
+    [FRAME.question]: (_head, payload) => handlers.questioned(payload),
+    [FRAME.answer]: (_head, payload) => handlers.answered(payload),
     [FRAME.ping]: () => say({ type: FRAME.pong }),
     [FRAME.pong]: () => life.answered(),
   };

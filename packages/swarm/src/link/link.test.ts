@@ -76,6 +76,22 @@ test('while the receiver does not go on, the sender reads no further than its fe
   expect(readBytes).toBeLessThan(32 * MIB);
 });
 
+test('questions and answers pass a link as they are, before the pieces that wait there', async () => {
+  await using one = await fakeMember();
+  await using other = await fakeMember();
+  const [here, there] = await linked(one, other);
+  serve(other, PIECES);
+  gather(one);
+  wantAll(here, PIECES);
+  await other.told.line('wants 0 0');
+  here.question(Buffer.from('who?'));
+  there.answer(Buffer.from('me'));
+  await other.told.line('questioned who?');
+  await one.told.line('whole 0 0');
+  const lines = one.told.lines.filter((line) => /^(answered|whole)/.test(line));
+  expect(lines[0]).toBe('answered me');
+});
+
 test('pieces that are sent at once take turns, chunk by chunk', async () => {
   await using one = await fakeMember();
   await using other = await fakeMember();

@@ -148,6 +148,12 @@ function linkOf(inside: Inside, { socket, side, member }: LinkBirth, fail: (erro
     caught(caught) {
       if (!signal.aborted) say({ type: FRAME.caught }, Buffer.from(caught));
     },
+    question(message) {
+      if (!signal.aborted) say({ type: FRAME.question }, message);
+    },
+    answer(message) {
+      if (!signal.aborted) say({ type: FRAME.answer }, message);
+    },
     async [Symbol.asyncDispose]() {
       end('closed');
       if (!socket.closed) await new Promise<void>((resolve) => socket.once('close', () => resolve()));

@@ -9,7 +9,7 @@ import { DOOR_LIMITS } from './door.ts';
 import { type FakeMember, fakeMember } from './fake-member.ts';
 import { gather, NO_TERMS, openChannel } from './fake-pieces.ts';
 import { helloOf, rogueMember, stranger } from './fake-stranger.ts';
-import { CHUNK_BYTES_MAX, encodeFrame, FRAME, HAVE_BYTES_MAX, HEAD_BYTES } from './frame.ts';
+import { CHUNK_BYTES_MAX, encodeFrame, FRAME, HAVE_BYTES_MAX, HEAD_BYTES, QUESTION_BYTES_MAX } from './frame.ts';
 import { linkIdentity } from './identity.ts';
 import { encodeOpen } from './payload.ts';
 import { ATTESTATION_BYTES } from './types.ts';
@@ -63,6 +63,10 @@ const offences: [what: string, reason: string, bytes: readonly Buffer[]][] = [
   ['an offer on a channel that is not open', 'malformed', [OFFER]],
   ['the lie of nobody', 'malformed', [head(FRAME.caught, {})]],
   ['the lie of one with no name', 'malformed', [encodeFrame({ type: FRAME.caught }, Buffer.from('somebody'))]],
+  ['an empty question', 'malformed', [head(FRAME.question, {})]],
+  ['too long a question', 'malformed', [head(FRAME.question, { length: QUESTION_BYTES_MAX + 1 })]],
+  ['too long an answer', 'malformed', [head(FRAME.answer, { length: QUESTION_BYTES_MAX + 1 })]],
+  ['a question about a piece', 'malformed', [head(FRAME.question, { piece: 1, length: 1 })]],
   ['a decline with a payload', 'malformed', [OPEN, head(FRAME.decline, { length: 1 })]],
   ['a decline on a channel that is not open', 'malformed', [encodeFrame({ type: FRAME.decline })]],
   ['a piece beyond the last', 'malformed', [OPEN, head(FRAME.want, { piece: 0x40000 })]],

@@ -44,6 +44,9 @@ export interface Link extends AsyncDisposable {
   gone(channel: number, piece: number): void;
   /** Says that a member was caught in a lie. */
   caught(member: string): void;
+  /** Asks the other side something, in a message that the link does not look into. */
+  question(message: Buffer): void;
+  answer(message: Buffer): void;
   end(reason: LinkReason): void;
 }
 
@@ -67,6 +70,10 @@ export interface LinkHandlers {
   isGone(channel: number, piece: number): void;
   /** It says that it caught this member in a lie. */
   caught(member: string): void;
+  /** The message is good until this returns. */
+  questioned(message: Buffer): void;
+  /** The same. */
+  answered(message: Buffer): void;
   /** The last call. What was wanted does not come. */
   ended(reason: LinkReason): void;
 }
