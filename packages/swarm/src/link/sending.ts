@@ -20,7 +20,7 @@ export interface SendingParts {
   readonly signal: AbortSignal;
 }
 
-const BUFFERS_MAX = 4;
+const BUFFERS_MAX = 2;
 /** Room for the head and the attestation before a chunk, so that all three go out as one. */
 const LEAD_BYTES: number = HEAD_BYTES + ATTESTATION_BYTES;
 
