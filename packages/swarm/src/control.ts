@@ -1,5 +1,4 @@
 import type { Duplex } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import { describe, Failure, orAbort, type Report } from '@drayage/core';
 import type { Stream } from '@libp2p/interface';
 import { peerIdFromString } from '@libp2p/peer-id';
@@ -10,7 +9,7 @@ import type { LinkLines } from './link-lines.ts';
 import { encodeMessage, type ReadMessage, readMessages } from './messages.ts';
 import type { SwarmNode } from './node.ts';
 import type { Presence } from './presence.ts';
-import { type Answer, checkedQuestion, type Question } from './questions.ts';
+import { type Answer, checkedQuestion, type Question, turnsOfOthers } from './questions.ts';
 import { sparingly } from './sparing.ts';
 import { toDuplex } from './stream.ts';
 import { turns } from './turns.ts';
@@ -26,8 +25,6 @@ const OPEN_WAIT_MS = 5000;
 const OPENINGS_AT_ONCE = 64;
 /** A question given up sooner says nothing about the member. */
 const DOUBT_AFTER_MS = 100;
-/** Answering goes on for this long before others have their turn. */
-const TURN_MS = 4;
 
 /** Answers one kind of question of a member. What it throws is told to the member by its message alone. */
 export type Answerer = (member: string, body: unknown) => Promise<unknown> | unknown;
@@ -180,13 +177,11 @@ async function* answersTo(
   answerers: Readonly<Record<string, Answerer>>,
   caller: Caller,
 ): AsyncGenerator<Answer> {
-  let turnEndsAt = performance.now() + TURN_MS;
+  const others = turnsOfOthers();
   for await (const { message, bytes } of questions) {
     checkAsking(caller, bytes);
     yield await answerTo(checkedQuestion(message), answerers, caller.member);
-    if (performance.now() < turnEndsAt) continue;
-    await setImmediate();
-    turnEndsAt = performance.now() + TURN_MS;
+    await others();
   }
 }
 

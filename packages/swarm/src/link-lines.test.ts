@@ -145,6 +145,21 @@ test('an answer that nobody waits for is no offence, and one that is no JSON is'
   expect(await asked).toEqual({ body: 3 });
 });
 
+test('a member with many questions leaves others their turn', async () => {
+  const it = scene();
+  let answered = 0;
+  it.far.answerWith(async (_member, { id }) => {
+    for (const from = performance.now(); performance.now() < from + 2; );
+    answered++;
+    return { id, body: null };
+  });
+  for (let id = 0; id < 60; id++)
+    it.far.questioned(it.toNear, Buffer.from(JSON.stringify({ id, kind: 'echo', body: null })));
+  await turn();
+  expect(answered).toBeLessThan(60);
+  while (answered < 60) await turn();
+});
+
 test('whoever asks too much loses the link', async () => {
   const it = scene();
   it.far.answerWith(async () => {

@@ -1,7 +1,15 @@
 import { QUESTION_BYTES_MAX } from './link/frame.ts';
 import { LinkFailure } from './link/reason.ts';
 import type { Link } from './link/types.ts';
-import { type Answer, checkedQuestion, ELSEWHERE, openQuestions, type Question, type Questions } from './questions.ts';
+import {
+  type Answer,
+  checkedQuestion,
+  ELSEWHERE,
+  openQuestions,
+  type Question,
+  type Questions,
+  turnsOfOthers,
+} from './questions.ts';
 
 /** Questions open at a time on one link, each way: whoever has more asks over the control stream. */
 const OPEN_QUESTIONS_MAX = 64;
@@ -29,40 +37,42 @@ export interface LinkLines {
 }
 
 /** What is open on one link. */
-interface Talk {
+interface Pending {
   readonly asked: Questions;
   readonly unanswered: { readonly question: Question; readonly bytes: number }[];
   isAnswering: boolean;
 }
 
 export function openLinkLines(linkTo: (member: string) => Link | undefined): LinkLines {
-  const talks = new Map<Link, Talk>();
+  const links = new Map<Link, Pending>();
   let answering: Answering = async (_member, { id }) => ({ id, isElsewhere: true });
 
-  function talkOn(link: Link): Talk {
-    const talk = talks.get(link) ?? { asked: openQuestions(), unanswered: [], isAnswering: false };
-    talks.set(link, talk);
-    return talk;
+  function pendingOn(link: Link): Pending {
+    const pending = links.get(link) ?? { asked: openQuestions(), unanswered: [], isAnswering: false };
+    links.set(link, pending);
+    return pending;
   }
 
-  async function answerAll(link: Link, talk: Talk): Promise<void> {
-    if (talk.isAnswering) return;
-    talk.isAnswering = true;
-    for (let next = talk.unanswered[0]; next && link.isOpen(); next = talk.unanswered[0]) {
+  async function answerAll(link: Link, pending: Pending): Promise<void> {
+    if (pending.isAnswering) return;
+    pending.isAnswering = true;
+    const others = turnsOfOthers();
+    for (let next = pending.unanswered[0]; next && link.isOpen(); next = pending.unanswered[0]) {
       const answer = await answering(link.member, next.question, next.bytes);
       const payload = encode(answer);
       const isShort = payload.length <= QUESTION_BYTES_MAX;
       link.answer(isShort ? payload : encode({ id: answer.id, isElsewhere: true }));
-      talk.unanswered.shift();
+      pending.unanswered.shift();
+      await others();
     }
-    talk.isAnswering = false;
+    pending.isAnswering = false;
   }
 
   return {
     async ask(member, kind, body, signal) {
       const link = linkTo(member);
       if (!link) return undefined;
-      const { asked } = talkOn(link);
+      const { asked } = pendingOn(link);
       if (asked.size() >= OPEN_QUESTIONS_MAX) return undefined;
       const send = (question: Question) => {
         const payload = encode(question);
@@ -81,16 +91,16 @@ export function openLinkLines(linkTo: (member: string) => Link | undefined): Lin
     },
     questioned(link, payload) {
       const question = decode(payload, checkedQuestion);
-      const talk = talkOn(link);
-      if (talk.unanswered.length >= OPEN_QUESTIONS_MAX)
+      const pending = pendingOn(link);
+      if (pending.unanswered.length >= OPEN_QUESTIONS_MAX)
         throw new LinkFailure('excess', 'asks without waiting for answers');
-      talk.unanswered.push({ question, bytes: payload.length });
-      answerAll(link, talk).catch(() => link.end('refused'));
+      pending.unanswered.push({ question, bytes: payload.length });
+      answerAll(link, pending).catch(() => link.end('refused'));
     },
-    answered: (link, payload) => talks.get(link)?.asked.take(decode(payload, (message) => message)),
+    answered: (link, payload) => links.get(link)?.asked.take(decode(payload, (message) => message)),
     ended(link) {
-      talks.get(link)?.asked.end(ELSEWHERE);
-      talks.delete(link);
+      links.get(link)?.asked.end(ELSEWHERE);
+      links.delete(link);
     },
   };
 }

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { orAbort } from '@drayage/core';
 
 export interface Question {
@@ -26,6 +27,8 @@ export interface Questions {
 
 export const ELSEWHERE: Error = new Error('this has to be asked over the control stream');
 const PROBLEM_CHARS_MAX = 200;
+/** Answering one member goes on for this long before others have their turn. */
+const TURN_MS = 4;
 
 export function openQuestions(): Questions {
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
@@ -56,6 +59,16 @@ export function openQuestions(): Questions {
       for (const { reject } of waiting.values()) reject(why);
       waiting.clear();
     },
+  };
+}
+
+/** To be awaited after each answer to a member: others have their turn when it is time. */
+export function turnsOfOthers(): () => Promise<void> {
+  let endsAt = performance.now() + TURN_MS;
+  return async () => {
+    if (performance.now() < endsAt) return;
+    await setImmediate();
+    endsAt = performance.now() + TURN_MS;
   };
 }
 

@@ -20,6 +20,7 @@ export interface SendingParts {
   readonly signal: AbortSignal;
 }
 
+/** While the connection takes one, the next is read. */
 const BUFFERS_MAX = 2;
 /** Room for the head and the attestation before a chunk, so that all three go out as one. */
 const LEAD_BYTES: number = HEAD_BYTES + ATTESTATION_BYTES;
