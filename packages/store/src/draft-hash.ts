@@ -1,5 +1,5 @@
 import { BLOCK_BYTES, digestOf, hashLike, pieceAt, pieceSpan } from '@drayage/core';
-import { checkedReader } from './blocks.ts';
+import { changedPieces } from './draft-map.ts';
 import { breakDown, type DraftState, has, removePiece } from './draft-state.ts';
 
 const READ_BYTES = 8 * BLOCK_BYTES;
@@ -54,19 +54,18 @@ export function startHash(state: DraftState): DraftHash {
   }
 
   async function hashThrough(buffer: Buffer): Promise<void> {
-    const read = checkedReader({ handle: state.data, size: plan.size, hashes: state.map.hashes });
     while (next < plan.count && has(state, next)) {
       const last = lastTogether(state, next, buffer.length);
       const { start } = pieceSpan(plan, next);
       const { end } = pieceSpan(plan, last);
       const into = hash;
       for (let at = start; at < end; ) {
-        const result = await read(buffer.subarray(0, Math.min(buffer.length, end - at)), at, end);
-        if (!result.ok) return losePiece(state, pieceAt(plan, result.block * BLOCK_BYTES));
+        const { bytesRead } = await state.data.read(buffer, 0, Math.min(buffer.length, end - at), at);
         // A piece went meanwhile and hashing began again.
         if (into !== hash) return;
-        into.update(buffer.subarray(0, result.bytes));
-        at += result.bytes;
+        if (bytesRead === 0) return losePiece(state, pieceAt(plan, at));
+        into.update(buffer.subarray(0, bytesRead));
+        at += bytesRead;
       }
       next = last + 1;
     }
@@ -87,9 +86,11 @@ export function startHash(state: DraftState): DraftHash {
         if (state.broken) throw state.broken;
         signal.throwIfAborted();
       }
-      const own = digestOf(hash.copy(), digest);
-      if (own !== digest) state.restartHash();
-      return own === digest;
+      if (digestOf(hash.copy(), digest) === digest) return true;
+      state.restartHash();
+      // What is read for the hash is not checked: the hash is the check. It does not say whether the disk was at fault.
+      for (const piece of await changedPieces(state.data, plan, state.map)) losePiece(state, piece);
+      return false;
     },
   };
 }

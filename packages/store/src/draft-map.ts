@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { BLOCK_BYTES, type PiecePlan, pieceSpan } from '@drayage/core';
-import { blockCount, HASH_BYTES } from './blocks.ts';
+import { blockCount, firstBadBlock, HASH_BYTES } from './blocks.ts';
 
 const MAGIC = Buffer.from('DRAYMAP1');
 const HEADER_BYTES = 16;
@@ -43,6 +43,21 @@ export async function readMap(file: FileHandle, plan: PiecePlan): Promise<DraftM
   return map;
 }
 
+/** The pieces that are not on the disk as the map says. */
+export async function changedPieces(data: FileHandle, plan: PiecePlan, map: DraftMap): Promise<number[]> {
+  const changed: number[] = [];
+  const buffer = Buffer.allocUnsafeSlow(plan.pieceBytes);
+  for (let piece = 0; piece < plan.count; piece++) {
+    if (!map.present[piece]) continue;
+    const { start, end } = pieceSpan(plan, piece);
+    const { bytesRead } = await data.read(buffer, 0, end - start, start);
+    const hashes = map.hashes.subarray(hashSpan(plan, piece).start);
+    const isWhole = bytesRead === end - start;
+    if (!isWhole || firstBadBlock(buffer.subarray(0, bytesRead), hashes) !== undefined) changed.push(piece);
+  }
+  return changed;
+}
+
 export async function startMap(file: FileHandle, plan: PiecePlan): Promise<void> {
   const header = Buffer.alloc(HEADER_BYTES);
   MAGIC.copy(header);
@@ -50,12 +65,57 @@ export async function startMap(file: FileHandle, plan: PiecePlan): Promise<void>
   await file.write(header, 0, HEADER_BYTES, 0);
 }
 
-export async function writeRecord(file: FileHandle, plan: PiecePlan, piece: number, map: DraftMap): Promise<void> {
-  const span = hashSpan(plan, piece);
-  const record = Buffer.alloc(1 + span.end - span.start);
-  record[0] = map.present[piece] ?? 0;
-  map.hashes.copy(record, 1, span.start, span.end);
-  await file.write(record, 0, record.length, HEADER_BYTES + piece * recordBytes(plan));
+/** Pieces from one to another, both included. */
+interface Run {
+  readonly first: number;
+  readonly last: number;
+}
+
+export async function writeRecords(
+  file: FileHandle,
+  plan: PiecePlan,
+  map: DraftMap,
+  { first, last }: Run,
+): Promise<void> {
+  const start = first * recordBytes(plan);
+  const lastSpan = hashSpan(plan, last);
+  const records = Buffer.alloc(last * recordBytes(plan) - start + 1 + lastSpan.end - lastSpan.start);
+  for (let piece = first; piece <= last; piece++) {
+    const at = piece * recordBytes(plan) - start;
+    const span = hashSpan(plan, piece);
+    records[at] = map.present[piece] ?? 0;
+    map.hashes.copy(records, at + 1, span.start, span.end);
+  }
+  await file.write(records, 0, records.length, HEADER_BYTES + start);
+}
+
+/** Changes of a map that are not on the disk yet. A write costs far more than a record, so several go together. */
+export interface MapChanges {
+  /** Notes that a piece came or went; writes what there is when it is much. */
+  note(piece: number): Promise<void>;
+  write(): Promise<void>;
+}
+
+/** Whoever is killed fetches so much once more. */
+const CHANGED_BYTES_MAX = 4 * 1024 * 1024;
+
+export function mapChanges(file: FileHandle, plan: PiecePlan, map: DraftMap): MapChanges {
+  const changed = new Set<number>();
+
+  async function write(): Promise<void> {
+    if (changed.size === 0) return;
+    const run = { first: Math.min(...changed), last: Math.max(...changed) };
+    changed.clear();
+    await writeRecords(file, plan, map, run);
+  }
+
+  return {
+    async note(piece) {
+      changed.add(piece);
+      if (changed.size * plan.pieceBytes >= CHANGED_BYTES_MAX) await write();
+    },
+    write,
+  };
 }
 
 /** Where a piece's hashes lie in the map's `hashes`. */

@@ -1,8 +1,8 @@
 import type { FileHandle } from 'node:fs/promises';
-import { type Draft, Failure, type PiecePlan, pieceAt, pieceSpan, shortOf } from '@drayage/core';
-import { checkedReader, firstBadBlock, hashBlocks } from './blocks.ts';
+import { type Draft, Failure, pieceAt, pieceSpan, shortOf } from '@drayage/core';
+import { checkedReader, hashBlocks } from './blocks.ts';
 import { losePiece, startHash } from './draft-hash.ts';
-import { type DraftMap, hashSpan, writeRecord } from './draft-map.ts';
+import { hashSpan } from './draft-map.ts';
 import { followDraft } from './draft-reader.ts';
 import {
   addPiece,
@@ -36,7 +36,7 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
       if (!held) return;
       held = false;
       state.holders--;
-      if (state.holders === 0) await state.release();
+      if (state.holders === 0) await state.release(state.changes);
     };
   }
 
@@ -54,8 +54,9 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     for (const piece of pieces) {
       removePiece(state, piece);
       spoil(state, piece);
-      await noteRecord(state, piece);
+      await orBreakDown(state, state.changes.note(piece));
     }
+    await orBreakDown(state, state.changes.write());
     // Everyone looks again: some of them were spoiled.
     for (const waiter of [...state.waiters]) waiter.wake();
     hash.catchUp();
@@ -121,13 +122,13 @@ function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft[
       writing.delete(piece);
     }
     addPiece(state, piece, from);
-    await noteRecord(state, piece);
+    await orBreakDown(state, state.changes.note(piece));
     hash.catchUp();
   };
 }
 
-async function noteRecord(state: DraftState, piece: number): Promise<void> {
-  await writeRecord(state.mapFile, state.plan, piece, state.map).catch((error: unknown) => {
+async function orBreakDown(state: DraftState, work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => {
     throw breakDown(state, error);
   });
 }
@@ -136,27 +137,6 @@ async function noteRecord(state: DraftState, piece: number): Promise<void> {
 function spoil({ readers, plan }: DraftState, piece: number): void {
   const { start, end } = pieceSpan(plan, piece);
   for (const given of readers) if (given.from < end && given.to > start) given.spoiled = true;
-}
-
-/** Which of the pieces that an earlier process noted are not really there. They are struck from the map. */
-export async function recheck(data: FileHandle, plan: PiecePlan, map: DraftMap): Promise<number[]> {
-  const gone: number[] = [];
-  const buffer = Buffer.allocUnsafeSlow(plan.pieceBytes);
-  for (let piece = 0; piece < plan.count; piece++) {
-    if (!map.present[piece]) continue;
-    const { start, end } = pieceSpan(plan, piece);
-    const { bytesRead } = await data.read(buffer, 0, end - start, start);
-    const span = hashSpan(plan, piece);
-    const isWhole = bytesRead === end - start;
-    if (
-      isWhole &&
-      firstBadBlock(buffer.subarray(0, bytesRead), map.hashes.subarray(span.start, span.end)) === undefined
-    )
-      continue;
-    map.present[piece] = 0;
-    gone.push(piece);
-  }
-  return gone;
 }
 
 async function writeAll(

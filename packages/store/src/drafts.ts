@@ -2,13 +2,25 @@ import { rmSync, statSync } from 'node:fs';
 import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Draft, type PiecePlan, planPieces, type Report } from '@drayage/core';
-import { recheck, startDraft } from './draft.ts';
-import { type DraftMap, emptyMap, readMap, startMap, writeRecord } from './draft-map.ts';
+import { startDraft } from './draft.ts';
+import {
+  changedPieces,
+  type DraftMap,
+  emptyMap,
+  type MapChanges,
+  readMap,
+  startMap,
+  writeRecords,
+} from './draft-map.ts';
 import { namesIn } from './entries.ts';
 import { asError } from './files.ts';
 import { digestOfDraft, type Layout } from './layout.ts';
 import type { Sealed } from './sealed.ts';
 import type { Space } from './space.ts';
+import { withinMs } from './within.ts';
+
+/** Whoever wants a draft waits no longer for the one before to be closed. */
+const CLOSE_WAIT_MS = 3000;
 
 export interface DraftsParts {
   readonly layout: Layout;
@@ -47,10 +59,12 @@ interface Tables {
   readonly starting: Map<Digest, Promise<Held | undefined>>;
   readonly held: Map<Digest, Held>;
   readonly idle: Map<Digest, Idle>;
+  /** Drafts that nobody holds any more, until their files are closed. */
+  readonly closing: Map<Digest, Promise<void>>;
 }
 
 export function openDrafts(parts: DraftsParts): Drafts {
-  const tables: Tables = { starting: new Map(), held: new Map(), idle: scanIdle(parts.layout) };
+  const tables: Tables = { starting: new Map(), held: new Map(), idle: scanIdle(parts.layout), closing: new Map() };
   const { starting, held, idle } = tables;
 
   async function take(digest: Digest, size: number): Promise<Draft | undefined> {
@@ -85,7 +99,8 @@ export function openDrafts(parts: DraftsParts): Drafts {
 
 /** Undefined when there is no room, or the disk fails. */
 async function startHeld(parts: DraftsParts, tables: Tables, digest: Digest, size: number): Promise<Held | undefined> {
-  const { idle, held } = tables;
+  const { idle, held, closing } = tables;
+  if (!(await isOver(parts, closing.get(digest)))) return undefined;
   const waiting = idle.get(digest);
   // It must not be evicted to make room for itself.
   idle.delete(digest);
@@ -102,6 +117,16 @@ async function startHeld(parts: DraftsParts, tables: Tables, digest: Digest, siz
     parts.space().trouble(asError(error));
     idle.set(digest, waiting ?? { bytes: 0, touchedAt: parts.now() });
     return undefined;
+  }
+}
+
+async function isOver(parts: DraftsParts, closing: Promise<void> = Promise.resolve()): Promise<boolean> {
+  try {
+    await withinMs(CLOSE_WAIT_MS, closing);
+    return true;
+  } catch (error) {
+    parts.space().trouble(asError(error));
+    return false;
   }
 }
 
@@ -130,15 +155,22 @@ function holdFiles(
       parts.report({ kind: 'sealed', digest, size });
       await rm(folder, { recursive: true, force: true });
     },
-    async release() {
+    async release(changes) {
       tables.starting.delete(digest);
       tables.held.delete(digest);
       unpin?.();
-      await files.data.close().catch(() => undefined);
-      await files.mapFile.close().catch(() => undefined);
-      if (!unpin) tables.idle.set(digest, { bytes: bytesOnDisk(data), touchedAt: parts.now() });
+      const closing = close(changes).finally(() => tables.closing.delete(digest));
+      tables.closing.set(digest, closing);
+      await closing;
     },
   });
+
+  async function close(changes: MapChanges): Promise<void> {
+    if (!unpin) await changes.write().catch((error: unknown) => parts.space().trouble(asError(error)));
+    await files.data.close().catch(() => undefined);
+    await files.mapFile.close().catch(() => undefined);
+    if (!unpin) tables.idle.set(digest, { bytes: bytesOnDisk(data), touchedAt: parts.now() });
+  }
 }
 
 function sum<Item>(items: Iterable<Item>, of: (item: Item) => number): number {
@@ -189,12 +221,13 @@ async function openFiles(layout: Layout, digest: Digest, plan: PiecePlan): Promi
     const mapFile = await openFile(mapPath);
     const { size } = await data.stat();
     const map = size > plan.size ? emptyMap(plan) : await readMap(mapFile, plan);
-    const gone = await recheck(data, plan, map);
+    const gone = await changedPieces(data, plan, map);
+    for (const piece of gone) map.present[piece] = 0;
     if (size > plan.size) await data.truncate(0);
     await data.truncate(plan.size);
     if (!map.present.some(Boolean)) await mapFile.truncate(0);
     await startMap(mapFile, plan);
-    for (const piece of gone) await writeRecord(mapFile, plan, piece, map);
+    if (gone.length > 0) await writeRecords(mapFile, plan, map, { first: 0, last: plan.count - 1 });
     return { data, mapFile, map };
   } catch (error) {
     for (const file of opened) await file.close().catch(() => undefined);

@@ -4,7 +4,7 @@ import { pieceBuffers } from './buffers.ts';
 const KIB = 1024;
 
 test('a buffer given back is used again, also for a last piece of an odd length', () => {
-  const buffers = pieceBuffers(1024 * KIB);
+  const buffers = pieceBuffers(512 * KIB);
   const first = buffers.demand(256 * KIB);
   buffers.give(first);
   const second = buffers.demand(200 * KIB);

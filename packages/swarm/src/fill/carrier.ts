@@ -66,7 +66,10 @@ export function carrier(inside: Inside): Carrier {
     pieceCount: plan.count,
     size: plan.size,
   });
-  const uploads = giveUploads({ digest, plan, store, attestations, report, now, step, lost: fail }, filling?.draft);
+  const uploads = giveUploads(
+    { digest, plan, store, attestations, buffers, report, now, step, lost: fail },
+    filling?.draft,
+  );
   const patience = filling && watchPatience(inside, filling.remote);
   const confirmed = filling && trustConfirmed(inside, filling);
   const tools: Tools = {

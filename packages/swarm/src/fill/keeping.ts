@@ -1,5 +1,5 @@
 import { type Draft, Failure, shortOf } from '@drayage/core';
-import type { Buffers } from './buffers.ts';
+import { type Buffers, nameOf } from './buffers.ts';
 import type { Hand, WholePiece } from './downloads.ts';
 
 /** Pieces on their way to the disk before the origin is read on. */
@@ -36,17 +36,19 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
 
   async function write(whole: WholePiece): Promise<void> {
     const { piece, bytes, blockHashes, attestation } = whole;
+    let name: string | undefined;
     try {
       await busy;
       if (!isProven) await draft.write(piece, [bytes], attestation ? 'peer' : 'origin', blockHashes);
       // Dropped in the meantime, it is about to go.
       if (wanted.get(piece) !== whole) return;
       wanted.delete(piece);
+      name = nameOf(draft.digest, piece);
       kept(piece);
     } catch (error) {
       failed(error);
     } finally {
-      buffers.give(bytes);
+      buffers.give(bytes, name);
     }
   }
 
@@ -75,7 +77,10 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
       return handed.whole;
     },
     drop(pieces) {
-      for (const piece of pieces) wanted.delete(piece);
+      for (const piece of pieces) {
+        wanted.delete(piece);
+        buffers.forget(nameOf(draft.digest, piece));
+      }
       busy = Promise.all([busy, ...writes])
         .then(() => (isProven ? undefined : draft.drop(pieces)))
         .catch(failed);

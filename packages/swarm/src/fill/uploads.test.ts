@@ -5,6 +5,7 @@ import type { MemberDecision, MemberEvent } from '@drayage/exchange';
 import { expect, test, vi } from 'vitest';
 import type { Link, Outgoing } from '../link/types.ts';
 import { attestations } from './attestation.ts';
+import { pieceBuffers } from './buffers.ts';
 import { newIdentity } from './fake-hosts.ts';
 import type { Neighbour } from './neighbours.ts';
 import { giveUploads, type Uploads } from './uploads.ts';
@@ -43,7 +44,7 @@ async function setScene(store: BlobStore, isSealed: boolean): Promise<Scene> {
   const neighbour: Neighbour = { id: 7, member: 'm', link, own: 0, theirs: 1 };
   const uploads = giveUploads(
     {
-      ...{ digest: DIGEST, plan: PLAN, store, attestations: words, now: () => now },
+      ...{ digest: DIGEST, plan: PLAN, store, attestations: words, buffers: pieceBuffers(), now: () => now },
       report: (happening) => void happenings.push(happening),
       step: (event) => void events.push(event),
       lost: (error) => void lost.push(error),

@@ -11,6 +11,7 @@ import {
 } from '@drayage/core';
 import type { MemberDecision, MemberEvent } from '@drayage/exchange';
 import type { Attestations } from './attestation.ts';
+import { type Buffers, nameOf } from './buffers.ts';
 import type { Neighbour } from './neighbours.ts';
 
 /** An upload that nobody takes anything of for this long gives its slot up; its bytes may still follow. */
@@ -23,6 +24,7 @@ export interface UploadsParts {
   readonly plan: PiecePlan;
   readonly store: Pick<BlobStore, 'open'>;
   readonly attestations: Attestations;
+  readonly buffers: Pick<Buffers, 'recall'>;
   readonly report: Report;
   readonly now: () => number;
   readonly step: (event: MemberEvent) => void;
@@ -57,7 +59,7 @@ interface Upload {
 }
 
 export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uploads {
-  const { digest, plan, report, now, step } = parts;
+  const { digest, plan, buffers, report, now, step } = parts;
   const vouched = new Map<number, Buffer>();
   const running = new Set<Upload>();
   const bytes = bytesOf(parts, draft);
@@ -79,7 +81,8 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         attestation: attestationOf(decision, vouched, parts),
         async read(into, offset) {
           if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
-          const count = await bytes.read(into, start + offset);
+          const recent = buffers.recall(nameOf(digest, piece));
+          const count = recent ? recent.copy(into, 0, offset) : await bytes.read(into, start + offset);
           if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
           upload.readAt = now();
           servedAt = now();
