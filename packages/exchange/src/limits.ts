@@ -76,6 +76,9 @@ export const LACK_FACTOR = 1.5;
 export const HEAD_LATE_FACTOR = 3;
 /** A member that no bytes reach for this long, whatever its home says, fetches from the origin until members deliver again. */
 export const PATIENCE_MS = 6000;
+/** The same for a blob so small that every member may take it from the origin: a client waits for it, as for any other. */
+export const SMALL_PATIENCE_MS = 1500;
+export const SMALL_BYTES_MAX: number = 16 * 1024;
 /** The same when bytes come, but no piece. */
 export const PIECE_PATIENCE_MS = 30_000;
 /** Part of the requests that go for the rarest piece of all, wherever the reader is. */

@@ -1,6 +1,7 @@
+import { planPieces } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS } from './limits.ts';
+import { ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS, SMALL_PATIENCE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent, Run } from './words.ts';
 
@@ -97,6 +98,20 @@ test('a holder whose pieces have all come says so, though its home may not have 
   expect(happen(member, 60_000, { kind: 'questioned', home: 100 })).toEqual([
     { kind: 'answer', home: 100, hasProgress: true },
   ]);
+});
+
+test('a blob of a few bytes that nobody delivers is soon taken from the origin', () => {
+  const member = fakeMember(1, { plan: planPieces(739) });
+  const answer: MemberEvent = {
+    kind: 'answered',
+    home: 100,
+    answer: { members: [], reportEveryMs: 1000, usualUplink: 0 },
+  };
+  const fetchedAt: number[] = [];
+  for (let now = 0; now <= PATIENCE_MS; now += 250)
+    if (fetches(happen(member, now, { kind: 'tick' }, answer)).length > 0) fetchedAt.push(now);
+  expect(fetchedAt).toHaveLength(1);
+  expect(fetchedAt[0]).toBeLessThanOrEqual(2 * SMALL_PATIENCE_MS);
 });
 
 test('a member whom nothing reaches fetches for itself in the end, until others deliver again', () => {

@@ -7,6 +7,8 @@ import {
   ORIGIN_SILENT_MS,
   PATIENCE_MS,
   PIECE_PATIENCE_MS,
+  SMALL_BYTES_MAX,
+  SMALL_PATIENCE_MS,
 } from './limits.ts';
 import { decide, isHere, isSuspect, type Member } from './member-state.ts';
 import { hasFailed } from './standing.ts';
@@ -137,9 +139,9 @@ export function isLacking({ open, rarity, links, standing, now }: Member, piece:
  * deliver again; when the origin will not have it, that is the end.
  */
 export function losePatience(member: Member): void {
-  const { now, origin, heardAt, gainedAt, random } = member;
+  const { now, origin, heardAt, gainedAt, plan, random } = member;
   // Not all at the same moment: the first to go may be enough for others to have something again.
-  const patienceMs = PATIENCE_MS * (1 + random());
+  const patienceMs = (plan.size > SMALL_BYTES_MAX ? PATIENCE_MS : SMALL_PATIENCE_MS) * (1 + random());
   const isPatient = now - Math.max(heardAt, gainedAt) < patienceMs && now - gainedAt < PIECE_PATIENCE_MS;
   if (isPatient || origin.queue.length > 0) return;
   // What comes in now may be the last of it.

@@ -81,6 +81,19 @@ test('while a blob comes in, a client that may not see it yet is answered and wa
   expect((await answer.arrayBuffer()).byteLength).toBe(LAYER.length);
 });
 
+test('a client that would be sent away is answered when something of the blob is here', async () => {
+  const gate = Promise.withResolvers<void>();
+  const { lab, url } = await startWithBlob(
+    { read: async (into, offset) => gate.promise.then(() => LAYER.copy(into, 0, offset)), heldBytes: 1 },
+    { firstByteMs: 50, headersMs: 60_000 },
+  );
+  await using _ = lab;
+  const answer = await fetch(url);
+  expect(answer.status).toBe(200);
+  gate.resolve();
+  expect((await answer.arrayBuffer()).byteLength).toBe(LAYER.length);
+});
+
 test('without a first byte in time the client is sent to the origin, unless it has nowhere else to go', async () => {
   const gate = Promise.withResolvers<void>();
   const { lab, url } = await startWithBlob(

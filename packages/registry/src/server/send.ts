@@ -30,6 +30,8 @@ export interface Sending {
   readonly stop: AbortController;
   readonly buffers: BufferPool;
   readonly limits: SendLimits;
+  /** Called with what gives the client its headers, when something of the blob is here: the last that can be done for it. */
+  whenLate(giveHeaders: () => boolean): void;
   /** Called when the headers are on their way. */
   started(): void;
   /** Called with every run of bytes that the client's connection has taken. */
@@ -41,7 +43,7 @@ const LOOKS = 8;
 /** Sends an answer whole. Once the headers are out, a failure leaves the body short, never wrongly complete. */
 export async function sendAnswer(answer: Answer, sending: Sending): Promise<void> {
   const { status, headers, body } = answer;
-  const { response, stop, started } = sending;
+  const { response, stop, whenLate, started } = sending;
   const blob = body === undefined || Buffer.isBuffer(body) ? undefined : body.blob;
   const begin = () => {
     // A blob's headers go out with its first bytes: only then is it known where they came from.
@@ -50,7 +52,14 @@ export async function sendAnswer(answer: Answer, sending: Sending): Promise<void
     response.writeHead(status, headers);
     started();
   };
-  using progress = watchProgress(sending, blob, begin);
+  const giveHeaders = () => {
+    if (response.headersSent || !blob?.heldBytes) return response.headersSent;
+    begin();
+    response.flushHeaders();
+    return true;
+  };
+  whenLate(giveHeaders);
+  using progress = watchProgress(sending, blob, giveHeaders);
   if (body !== undefined && !Buffer.isBuffer(body)) {
     // Whatever a read hangs on, the answer ends when it is told to; the read keeps its buffer until it comes back.
     return await orAbort(sendPart(body, begin, { ...sending, progress }), stop.signal);
@@ -111,9 +120,9 @@ interface Progress extends Disposable {
 }
 
 function watchProgress(
-  { response, stop, limits, sent }: Sending,
+  { stop, limits, sent }: Sending,
   blob: OpenBlob | undefined,
-  begin: () => void,
+  giveHeaders: () => boolean,
 ): Progress {
   const { stallMs, headersMs, clientWindowMs, clientBytesPerSecondMin } = limits;
   const lookEveryMs = Math.min(stallMs, clientWindowMs) / LOOKS;
@@ -123,7 +132,7 @@ function watchProgress(
   let sourceMs = 0;
   let clientMs = 0;
   let bytes = 0;
-  let headersAfterMs = headersMs;
+  const headersAt = performance.now() + headersMs;
   let heldBytes = blob?.heldBytes;
 
   const timer = setInterval(() => {
@@ -132,11 +141,7 @@ function watchProgress(
     // What the reader may not see yet comes in all the same.
     if (blob?.heldBytes !== heldBytes) sourceMs = 0;
     heldBytes = blob?.heldBytes;
-    headersAfterMs -= lookEveryMs;
-    if (headersAfterMs <= 0 && heldBytes && !response.headersSent) {
-      begin();
-      response.flushHeaders();
-    }
+    if (performance.now() >= headersAt) giveHeaders();
     if (sourceMs >= stallMs) end(`no bytes came for ${stallMs / 1000} s`);
     if (clientMs < clientWindowMs) return;
     if (bytes < bytesMin) end('the client takes its bytes too slowly');

@@ -166,7 +166,12 @@ async function attempt(
   });
   const isPatient = PATIENT_CLIENT.test(incoming.headers['user-agent'] ?? '');
   const waitMs = isPatient ? limits.patientFirstByteMs : limits.firstByteMs;
-  const late = isBounded ? setTimeout(() => end(`nothing to send within ${waitMs / 1000} s`), waitMs) : undefined;
+  let giveHeaders = () => false;
+  const whenLate = (give: () => boolean) => {
+    giveHeaders = give;
+  };
+  const giveUp = () => giveHeaders() || end(`nothing to send within ${waitMs / 1000} s`);
+  const late = isBounded ? setTimeout(giveUp, waitMs) : undefined;
   const started = () => {
     clearTimeout(late);
     visit.firstByteAt = performance.now();
@@ -182,7 +187,7 @@ async function attempt(
     // A body that nobody read would have to be read to reuse the connection.
     if (hasBody(incoming) && !incoming.complete) response.setHeader('Connection', 'close');
     const seen = incoming.method === 'HEAD' ? { ...answer, body: undefined } : answer;
-    await sendAnswer(seen, { response, stop, buffers, limits, started, sent });
+    await sendAnswer(seen, { response, stop, buffers, limits, whenLate, started, sent });
   } finally {
     clearTimeout(late);
     // A blob may have changed its source on the way.
