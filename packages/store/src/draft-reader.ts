@@ -20,14 +20,14 @@ export function followDraft(state: DraftState, letGo: () => Promise<void>): Blob
         continue;
       }
       const limit = pieceSpan(plan, lastVisible(state, piece, offset + into.length)).end;
+      // Before it is read: what proves wrong meanwhile must not be given either.
+      given.from = Math.min(given.from, offset);
+      given.to = Math.max(given.to, Math.min(limit, offset + into.length));
       const result = await readFile(into, offset, limit).catch((error: unknown) => {
         throw breakDown(state, error);
       });
-      if (result.ok) {
-        given.from = Math.min(given.from, offset);
-        given.to = Math.max(given.to, offset + result.bytes);
-        return result.bytes;
-      }
+      if (given.spoiled) throw corrupt(digest);
+      if (result.ok) return result.bytes;
       const bad = pieceAt(plan, result.block * BLOCK_BYTES);
       if (state.proven) throw new Failure('blob_lost', `${shortOf(digest)} changed on the disk at piece ${bad}`);
       losePiece(state, bad);

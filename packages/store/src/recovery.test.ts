@@ -1,54 +1,11 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdtemp, open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, type Draft, type Happening, hexOf, isFailure, pieceSpan, sha256 } from '@drayage/core';
+import { type Digest, hexOf, isFailure, sha256 } from '@drayage/core';
 import { readFrom } from '@drayage/core/testing';
 import { expect, test } from 'vitest';
+import { flip, never, SIZE, scene, write } from './fake-folder.ts';
 import { layoutOf } from './layout.ts';
-import { openStore, type Store } from './open-store.ts';
-
-const SIZE = 1_200_000;
-const never: AbortSignal = new AbortController().signal;
-
-interface Scene {
-  readonly root: string;
-  readonly happenings: Happening[];
-  open(quotaBytes?: number): Promise<Store>;
-}
-
-async function scene(): Promise<Scene> {
-  const root = join(await mkdtemp(join(tmpdir(), 'drayage-store-')), 'data');
-  const happenings: Happening[] = [];
-  let time = 1_000_000;
-  const now = () => time++;
-  return {
-    root,
-    happenings,
-    open: (quotaBytes = 1e9) => openStore({ root, quotaBytes, now, report: (one) => void happenings.push(one) }),
-  };
-}
-
-async function flip(path: string, offset: number): Promise<void> {
-  await chmod(path, 0o600);
-  const file = await open(path, 'r+');
-  const { buffer } = await file.read(Buffer.alloc(1), 0, 1, offset);
-  await file.write(Buffer.from([(buffer[0] ?? 0) ^ 0xff]), 0, 1, offset);
-  await file.close();
-}
-
-async function write(
-  draft: Draft | undefined,
-  bytes: Buffer,
-  pieces: readonly number[],
-  from: 'peer' | 'origin' = 'origin',
-): Promise<void> {
-  if (!draft) throw new Error('no draft');
-  for (const piece of pieces) {
-    const { start, end } = pieceSpan(draft.plan, piece);
-    await draft.write(piece, [bytes.subarray(start, end)], from);
-  }
-}
 
 test('what was sealed and what was drafted is there after a restart', async () => {
   const { open } = await scene();
@@ -68,42 +25,6 @@ test('what was sealed and what was drafted is there after a restart', async () =
   expect(await draft?.seal(never)).toBe(true);
   await using blob = await store.open(digest);
   expect(blob && (await readFrom(blob, 0)).equals(bytes)).toBe(true);
-});
-
-test('a draft that is taken up again still knows what came from the origin, and what rests on the word of members', async () => {
-  const { open } = await scene();
-  const bytes = randomBytes(SIZE);
-  const digest = sha256(bytes);
-  {
-    await using store = await open();
-    await using draft = await store.draft(digest, SIZE);
-    await write(draft, bytes, [0]);
-    await write(draft, bytes, [1], 'peer');
-  }
-  await using store = await open();
-  await using draft = await store.draft(digest, SIZE);
-  await using reader = draft?.follow();
-  expect(await reader?.read(Buffer.alloc(10), 0, never)).toBe(10);
-  const held = reader?.read(Buffer.alloc(10), 262_144, never);
-  expect(draft?.waiting().map(({ piece }) => piece)).toEqual([1]);
-  await write(draft, bytes, [2, 3, 4], 'peer');
-  expect(await draft?.seal(never)).toBe(true);
-  expect(await held).toBe(10);
-});
-
-test('pieces of a draft that changed while nobody looked are fetched again', async () => {
-  const { open, root } = await scene();
-  const bytes = randomBytes(SIZE);
-  const digest = sha256(bytes);
-  {
-    await using store = await open();
-    await using draft = await store.draft(digest, SIZE);
-    await write(draft, bytes, [0, 1, 2]);
-  }
-  await flip(layoutOf(root).draft(digest).data, 300_000);
-  await using store = await open();
-  await using draft = await store.draft(digest, SIZE);
-  expect([0, 1, 2].map((piece) => draft?.has(piece))).toEqual([true, false, true]);
 });
 
 test.each<[string, (path: string) => Promise<void>]>([

@@ -33,3 +33,34 @@ test('idle buffers of one size make room for another', () => {
   if (large) buffers.give(large);
   expect(buffers.inUseBytes()).toBe(0);
 });
+
+test('what is in a buffer given back by name can be had until others have used it, the oldest first', () => {
+  const buffers = pieceBuffers(768 * KIB);
+  const [first, second, third] = [1, 2, 3].map((value) => buffers.demand(256 * KIB).fill(value));
+  if (!first || !second || !third) throw new Error('no buffers');
+  buffers.give(first, 'first');
+  buffers.give(second, 'second');
+  buffers.give(third, 'third');
+  buffers.forget('third');
+  expect(buffers.recall('first')?.[0]).toBe(1);
+  buffers.demand(256 * KIB);
+  expect(['first', 'second', 'third'].map((name) => buffers.recall(name)?.[0])).toEqual([undefined, 2, undefined]);
+});
+
+test('a name is of the last buffer that was given under it', () => {
+  const buffers = pieceBuffers(768 * KIB);
+  const [old, fresh] = [1, 2].map((value) => buffers.demand(256 * KIB).fill(value));
+  if (!old || !fresh) throw new Error('no buffers');
+  buffers.give(old, 'piece');
+  buffers.give(fresh, 'piece');
+  buffers.demand(256 * KIB);
+  expect(buffers.recall('piece')?.[0]).toBe(2);
+});
+
+test('a little is remembered before any buffer is used again', () => {
+  const buffers = pieceBuffers(768 * KIB);
+  const first = buffers.demand(128 * KIB);
+  buffers.give(first, 'first');
+  expect(buffers.demand(128 * KIB).buffer).not.toBe(first.buffer);
+  expect(buffers.recall('first')?.buffer).toBe(first.buffer);
+});

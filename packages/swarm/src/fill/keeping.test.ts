@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type Draft, Failure, pieceSpan, planPieces, sha256 } from '@drayage/core';
 import { memoryStore } from '@drayage/core/testing';
 import { expect, test, vi } from 'vitest';
-import { pieceBuffers } from './buffers.ts';
+import { nameOf, pieceBuffers } from './buffers.ts';
 import { never } from './fake-hosts.ts';
 import { type Keeping, keepPieces } from './keeping.ts';
 import { hashPiece } from './piece-hash.ts';
@@ -19,6 +19,7 @@ interface Scene {
   /** Hands over a piece with these bytes, and has it kept. */
   keep(piece: number, bytes: Buffer): void;
   inUseBytes(): number;
+  recall(piece: number): Buffer | undefined;
 }
 
 async function setScene(blob: Buffer, change: (draft: Draft) => Draft = (draft) => draft): Promise<Scene> {
@@ -35,6 +36,7 @@ async function setScene(blob: Buffer, change: (draft: Draft) => Draft = (draft) 
   });
   return {
     ...{ keeping, draft, kept, failures, inUseBytes: buffers.inUseBytes },
+    recall: (piece) => buffers.recall(nameOf(draft.digest, piece)),
     keep(piece, from) {
       const { start, end } = pieceSpan(PLAN, piece);
       const bytes = buffers.demand(end - start);
@@ -52,6 +54,18 @@ test('a piece that is kept is in the draft, and its buffer given back', async ()
   expect(scene.kept).toEqual(ALL);
   expect(await scene.keeping.prove(never)).toBe(true);
   expect(scene.inUseBytes()).toBe(0);
+});
+
+test('a piece that is kept can still be had from memory, and one that is dropped cannot', async () => {
+  const blob = randomBytes(SIZE);
+  const scene = await setScene(blob);
+  for (const piece of [0, 1]) scene.keep(piece, blob);
+  await scene.keeping.settled();
+  scene.keep(2, blob);
+  scene.keeping.drop([1, 2]);
+  await scene.keeping.settled();
+  expect(scene.recall(0)?.equals(blob.subarray(0, PLAN.pieceBytes))).toBe(true);
+  expect([1, 2].map(scene.recall)).toEqual([undefined, undefined]);
 });
 
 test('the buffer of a piece that is not kept is given back at once', async () => {

@@ -5,7 +5,7 @@ import type { MemberDecision, MemberEvent } from '@drayage/exchange';
 import { expect, test, vi } from 'vitest';
 import type { Link, Outgoing } from '../link/types.ts';
 import { attestations } from './attestation.ts';
-import { pieceBuffers } from './buffers.ts';
+import { type Buffers, nameOf, pieceBuffers } from './buffers.ts';
 import { newIdentity } from './fake-hosts.ts';
 import type { Neighbour } from './neighbours.ts';
 import { giveUploads, type Uploads } from './uploads.ts';
@@ -18,6 +18,7 @@ const words = attestations(await newIdentity());
 
 interface Scene {
   readonly uploads: Uploads;
+  readonly buffers: Buffers;
   readonly events: MemberEvent[];
   readonly happenings: Happening[];
   readonly lost: unknown[];
@@ -31,6 +32,7 @@ async function setScene(store: BlobStore, isSealed: boolean): Promise<Scene> {
   const draft = await store.draft(DIGEST, BLOB.length);
   for (let piece = 0; piece < PLAN.count; piece++)
     await draft?.write(piece, [BLOB.subarray(piece * PLAN.pieceBytes, (piece + 1) * PLAN.pieceBytes)], 'peer');
+  const buffers = pieceBuffers();
   const [events, happenings, lost]: [MemberEvent[], Happening[], unknown[]] = [[], [], []];
   const sent: Scene['sent'] = [];
   let now = 0;
@@ -44,7 +46,7 @@ async function setScene(store: BlobStore, isSealed: boolean): Promise<Scene> {
   const neighbour: Neighbour = { id: 7, member: 'm', link, own: 0, theirs: 1 };
   const uploads = giveUploads(
     {
-      ...{ digest: DIGEST, plan: PLAN, store, attestations: words, buffers: pieceBuffers(), now: () => now },
+      ...{ digest: DIGEST, plan: PLAN, store, attestations: words, buffers, now: () => now },
       report: (happening) => void happenings.push(happening),
       step: (event) => void events.push(event),
       lost: (error) => void lost.push(error),
@@ -55,7 +57,7 @@ async function setScene(store: BlobStore, isSealed: boolean): Promise<Scene> {
     ...{ kind: 'serve', to: 7, piece, attestation: { hash: HASH, author: 0 } },
   });
   return {
-    ...{ uploads, events, happenings, lost, sent },
+    ...{ uploads, events, happenings, lost, sent, buffers },
     serve: (piece) => uploads.serve(neighbour, decision(piece)),
     pass(ms) {
       now += ms;
@@ -75,6 +77,15 @@ test('an upload that the link has taken frees its slot', async () => {
   scene.sent[0]?.end();
   await settled();
   expect(scene.events).toEqual([{ kind: 'sent', link: 7, piece: 0, isWhole: true }]);
+});
+
+test('a piece that came lately is sent from memory', async () => {
+  const scene = await setScene(memoryStore(), false);
+  scene.buffers.give(scene.buffers.demand(PLAN.pieceBytes).fill(9), nameOf(DIGEST, 0));
+  scene.serve(0);
+  const into = Buffer.alloc(1000);
+  expect(await scene.sent[0]?.outgoing.read(into, PLAN.pieceBytes - 700)).toBe(700);
+  expect(into.equals(Buffer.concat([Buffer.alloc(700, 9), Buffer.alloc(300)]))).toBe(true);
 });
 
 test('one who takes nothing for a second gives the slot up, once', async () => {
