@@ -96,8 +96,8 @@ export interface MapChanges {
   write(): Promise<void>;
 }
 
-/** Whoever is killed fetches so much once more. */
-const CHANGED_BYTES_MAX = 4 * 1024 * 1024;
+/** Whoever is killed fetches less than this once more. */
+const CHANGED_BYTES_MAX = 512 * 1024;
 
 export function mapChanges(file: FileHandle, plan: PiecePlan, map: DraftMap): MapChanges {
   const changed = new Set<number>();
