@@ -57,6 +57,15 @@ test('a name is of the last buffer that was given under it', () => {
   expect(buffers.recall('piece')?.[0]).toBe(2);
 });
 
+test('a buffer that nobody may ask for is used again first', () => {
+  const buffers = pieceBuffers(768 * KIB);
+  const [plain, named] = [buffers.demand(256 * KIB), buffers.demand(256 * KIB)];
+  buffers.give(named, 'named');
+  buffers.give(plain);
+  expect(buffers.demand(256 * KIB).buffer).toBe(plain.buffer);
+  expect(buffers.recall('named')?.buffer).toBe(named.buffer);
+});
+
 test('a little is remembered before any buffer is used again', () => {
   const buffers = pieceBuffers(768 * KIB);
   const first = buffers.demand(128 * KIB);

@@ -5,7 +5,7 @@ const HELD_BYTES_MAX: number = 24 * 1024 * 1024;
 /** This share is made before a buffer is used again: half of what members ask for came within the last 8 MiB. */
 const REMEMBERED_SHARE = 1 / 3;
 
-/** Buffers for whole pieces, used again and again: the one that lies idle longest first. */
+/** Buffers for whole pieces, used again and again: first the latest that nobody may ask for, warm as it is, else the oldest. */
 export interface Buffers {
   /** Undefined when too many are in use: what is not asked for needs no room. */
   take(bytes: number): Buffer | undefined;
@@ -30,8 +30,14 @@ export function pieceBuffers(heldBytesMax: number = HELD_BYTES_MAX): Buffers {
   let inUse = 0;
   let idle = 0;
 
-  function oldest(size: number): ArrayBufferLike | undefined {
-    const { buffer, name } = free.get(size)?.shift() ?? {};
+  function reuse(size: number): ArrayBufferLike | undefined {
+    const buffers = free.get(size) ?? [];
+    const isWarm = buffers.length > 0 && buffers.at(-1)?.name === undefined;
+    if (!isWarm && inUse + idle + size <= heldBytesMax * REMEMBERED_SHARE) return undefined;
+    return drop(size, isWarm ? buffers.pop() : buffers.shift());
+  }
+
+  function drop(size: number, { buffer, name }: Partial<Idle> = {}): ArrayBufferLike | undefined {
     if (buffer === undefined) return undefined;
     idle -= size;
     if (name !== undefined && named.get(name) === buffer) named.delete(name);
@@ -39,12 +45,12 @@ export function pieceBuffers(heldBytesMax: number = HELD_BYTES_MAX): Buffers {
   }
 
   function makeRoom(bytes: number): void {
-    for (const size of free.keys()) while (inUse + idle + bytes > heldBytesMax && oldest(size));
+    for (const [size, buffers] of free) while (inUse + idle + bytes > heldBytesMax && drop(size, buffers.shift()));
   }
 
   function demand(bytes: number): Buffer {
     const size = roundUp(bytes);
-    const known = inUse + idle + size > heldBytesMax * REMEMBERED_SHARE ? oldest(size) : undefined;
+    const known = reuse(size);
     if (!known) makeRoom(size);
     inUse += size;
     return Buffer.from(known ?? Buffer.allocUnsafeSlow(size).buffer, 0, bytes);

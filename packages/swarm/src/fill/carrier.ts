@@ -46,9 +46,11 @@ export function carrier(inside: Inside): Carrier {
     step({ kind: 'kept', piece });
     confirmed?.kept(piece);
   };
-  const keeping = filling && keepPieces({ draft: filling.draft, buffers, kept, failed: fail });
+  const isWanted = () => isLackedByOthers(inside);
+  const keeping = filling && keepPieces({ draft: filling.draft, buffers, isWanted, kept, failed: fail });
+  const common = { digest, plan, buffers, attestations, report, now, step };
   const downloads = takeDownloads({
-    ...{ digest, plan, buffers, attestations, roll, report, now, step },
+    ...{ ...common, roll },
     story: filling?.story,
     arrived: (bytes) => filling?.arrived('peer', bytes),
     hand: (whole, tell) => keeping?.hand(whole, tell) ?? false,
@@ -66,10 +68,7 @@ export function carrier(inside: Inside): Carrier {
     pieceCount: plan.count,
     size: plan.size,
   });
-  const uploads = giveUploads(
-    { digest, plan, store, attestations, buffers, report, now, step, lost: fail },
-    filling?.draft,
-  );
+  const uploads = giveUploads({ ...common, store, lost: fail }, filling?.draft);
   const patience = filling && watchPatience(inside, filling.remote);
   const confirmed = filling && trustConfirmed(inside, filling);
   const tools: Tools = {
@@ -109,6 +108,13 @@ export function carrier(inside: Inside): Carrier {
       await uploads[Symbol.asyncDispose]();
     },
   };
+}
+
+/** Whether anybody who is linked may ask for what is here. */
+function isLackedByOthers({ member, plan }: Inside): boolean {
+  return member()
+    .links.values()
+    .some(({ heldCount }) => heldCount < plan.count);
 }
 
 function actOf<K extends MemberDecision['kind']>(acts: Acts, decision: Extract<MemberDecision, { kind: K }>): void {

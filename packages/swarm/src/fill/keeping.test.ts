@@ -22,7 +22,11 @@ interface Scene {
   recall(piece: number): Buffer | undefined;
 }
 
-async function setScene(blob: Buffer, change: (draft: Draft) => Draft = (draft) => draft): Promise<Scene> {
+async function setScene(
+  blob: Buffer,
+  change: (draft: Draft) => Draft = (draft) => draft,
+  isWanted = true,
+): Promise<Scene> {
   const plain = await memoryStore().draft(sha256(blob), blob.length);
   if (!plain) throw new Error('no draft');
   const draft = change(plain);
@@ -30,7 +34,7 @@ async function setScene(blob: Buffer, change: (draft: Draft) => Draft = (draft) 
   const kept: number[] = [];
   const failures: unknown[] = [];
   const keeping = keepPieces({
-    ...{ draft, buffers },
+    ...{ draft, buffers, isWanted: () => isWanted },
     kept: (piece) => void kept.push(piece),
     failed: (error) => void failures.push(error),
   });
@@ -66,6 +70,14 @@ test('a piece that is kept can still be had from memory, and one that is dropped
   await scene.keeping.settled();
   expect(scene.recall(0)?.equals(blob.subarray(0, PLAN.pieceBytes))).toBe(true);
   expect([1, 2].map(scene.recall)).toEqual([undefined, undefined]);
+});
+
+test('what nobody may ask for is not remembered', async () => {
+  const blob = randomBytes(SIZE);
+  const scene = await setScene(blob, (draft) => draft, false);
+  scene.keep(0, blob);
+  await scene.keeping.settled();
+  expect(scene.recall(0)).toBeUndefined();
 });
 
 test('the buffer of a piece that is not kept is given back at once', async () => {

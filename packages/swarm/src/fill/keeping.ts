@@ -8,6 +8,8 @@ const WRITES_MAX = 4;
 export interface KeepingParts {
   readonly draft: Draft;
   readonly buffers: Buffers;
+  /** Whether others may ask for what comes now. */
+  readonly isWanted: () => boolean;
   /** A piece is in the draft. */
   readonly kept: (piece: number) => void;
   readonly failed: (error: unknown) => void;
@@ -25,7 +27,7 @@ export interface Keeping {
   settled(): Promise<void>;
 }
 
-export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keeping {
+export function keepPieces({ draft, buffers, isWanted, kept, failed }: KeepingParts): Keeping {
   const writes = new Set<Promise<void>>();
   /** What is being written and still wanted, by piece. */
   const wanted = new Map<number, WholePiece>();
@@ -43,7 +45,7 @@ export function keepPieces({ draft, buffers, kept, failed }: KeepingParts): Keep
       // Dropped in the meantime, it is about to go.
       if (wanted.get(piece) !== whole) return;
       wanted.delete(piece);
-      name = nameOf(draft.digest, piece);
+      if (isWanted()) name = nameOf(draft.digest, piece);
       kept(piece);
     } catch (error) {
       failed(error);
