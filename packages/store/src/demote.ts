@@ -1,7 +1,7 @@
 import { chmod, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { BLOCK_BYTES, type Digest, hexOf, planPieces } from '@drayage/core';
-import { SURE, startMap, writeRecords } from './draft-map.ts';
+import { SURE, startMap, writeRecord } from './draft-map.ts';
 import type { Layout } from './layout.ts';
 
 const QUARANTINE_FILES_MAX = 32;
@@ -30,7 +30,7 @@ export async function demote(layout: Layout, { digest, size, hashes, badBlock }:
     try {
       await startMap(file, plan);
       const present = new Uint8Array(plan.count).fill(SURE);
-      await writeRecords(file, plan, { present, hashes }, { first: 0, last: plan.count - 1 });
+      for (let piece = 0; piece < plan.count; piece++) await writeRecord(file, plan, piece, { present, hashes });
     } finally {
       await file.close();
     }

@@ -88,8 +88,7 @@ export function startHash(state: DraftState): DraftHash {
       }
       if (digestOf(hash.copy(), digest) === digest) return true;
       state.restartHash();
-      // What is read for the hash is not checked: the hash is the check. It does not say whether the disk was at fault.
-      for (const piece of await changedPieces(state.data, plan, state.map)) losePiece(state, piece);
+      await loseChanged(state);
       return false;
     },
   };
@@ -102,6 +101,14 @@ function lastTogether(state: DraftState, first: number, bytes: number): number {
   let last = first;
   while (last + 1 < plan.count && has(state, last + 1) && pieceSpan(plan, last + 1).end <= end) last++;
   return last;
+}
+
+/** What is read for the hash is not checked, since the hash is the check; but it does not say whether the disk was at fault. */
+async function loseChanged(state: DraftState): Promise<void> {
+  const changed = await changedPieces(state.data, state.plan, state.map).catch((error: unknown) => {
+    throw breakDown(state, error);
+  });
+  for (const piece of changed) losePiece(state, piece);
 }
 
 /** The disk no longer holds what was written: the piece has to come again. */

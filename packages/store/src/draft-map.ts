@@ -65,57 +65,12 @@ export async function startMap(file: FileHandle, plan: PiecePlan): Promise<void>
   await file.write(header, 0, HEADER_BYTES, 0);
 }
 
-/** Pieces from one to another, both included. */
-interface Run {
-  readonly first: number;
-  readonly last: number;
-}
-
-export async function writeRecords(
-  file: FileHandle,
-  plan: PiecePlan,
-  map: DraftMap,
-  { first, last }: Run,
-): Promise<void> {
-  const start = first * recordBytes(plan);
-  const lastSpan = hashSpan(plan, last);
-  const records = Buffer.alloc(last * recordBytes(plan) - start + 1 + lastSpan.end - lastSpan.start);
-  for (let piece = first; piece <= last; piece++) {
-    const at = piece * recordBytes(plan) - start;
-    const span = hashSpan(plan, piece);
-    records[at] = map.present[piece] ?? 0;
-    map.hashes.copy(records, at + 1, span.start, span.end);
-  }
-  await file.write(records, 0, records.length, HEADER_BYTES + start);
-}
-
-/** Changes of a map that are not on the disk yet. A write costs far more than a record, so several go together. */
-export interface MapChanges {
-  /** Notes that a piece came or went; writes what there is when it is much. */
-  note(piece: number): Promise<void>;
-  write(): Promise<void>;
-}
-
-/** Whoever is killed fetches less than this once more. */
-const CHANGED_BYTES_MAX = 512 * 1024;
-
-export function mapChanges(file: FileHandle, plan: PiecePlan, map: DraftMap): MapChanges {
-  const changed = new Set<number>();
-
-  async function write(): Promise<void> {
-    if (changed.size === 0) return;
-    const run = { first: Math.min(...changed), last: Math.max(...changed) };
-    changed.clear();
-    await writeRecords(file, plan, map, run);
-  }
-
-  return {
-    async note(piece) {
-      changed.add(piece);
-      if (changed.size * plan.pieceBytes >= CHANGED_BYTES_MAX) await write();
-    },
-    write,
-  };
+export async function writeRecord(file: FileHandle, plan: PiecePlan, piece: number, map: DraftMap): Promise<void> {
+  const span = hashSpan(plan, piece);
+  const record = Buffer.alloc(1 + span.end - span.start);
+  record[0] = map.present[piece] ?? 0;
+  map.hashes.copy(record, 1, span.start, span.end);
+  await file.write(record, 0, record.length, HEADER_BYTES + piece * recordBytes(plan));
 }
 
 /** Where a piece's hashes lie in the map's `hashes`. */

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { type Digest, Failure, type PiecePlan, pieceSpan, type Report, shortOf } from '@drayage/core';
-import { type DraftMap, HERE, type MapChanges, mapChanges, SURE } from './draft-map.ts';
+import { type DraftMap, HERE, SURE } from './draft-map.ts';
 
 export interface DraftParts {
   readonly digest: Digest;
@@ -15,8 +15,8 @@ export interface DraftParts {
   readonly keep: () => Promise<void>;
   /** The disk failed under the draft. */
   readonly trouble: (error: Error) => void;
-  /** Nobody holds the draft any more; what its map's file lacks is to be written. */
-  readonly release: (changes: MapChanges) => Promise<void>;
+  /** Nobody holds the draft any more. */
+  readonly release: () => Promise<void>;
 }
 
 interface Waiter {
@@ -34,7 +34,6 @@ export interface Given {
 
 /** The one changing thing behind a draft, its writers and its readers. */
 export interface DraftState extends DraftParts {
-  readonly changes: MapChanges;
   readonly waiters: Set<Waiter>;
   readonly readers: Set<Given>;
   heldBytes: number;
@@ -51,7 +50,6 @@ export interface DraftState extends DraftParts {
 export function newState(parts: DraftParts): DraftState {
   const state: DraftState = {
     ...parts,
-    changes: mapChanges(parts.mapFile, parts.plan, parts.map),
     waiters: new Set(),
     readers: new Set(),
     heldBytes: 0,

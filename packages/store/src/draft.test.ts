@@ -1,12 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { isFailure, sha256 } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { flip, never, SIZE, scene, write } from './fake-folder.ts';
 import { layoutOf } from './layout.ts';
-import { openStore } from './open-store.ts';
 
 test('a draft that is taken up again still knows what came from the origin, and what rests on the word of members', async () => {
   const { open } = await scene();
@@ -72,24 +68,6 @@ test('a draft that changes under its process is not the blob, and only what chan
   expect(happenings).toContainEqual(expect.objectContaining({ kind: 'corrupt', where: 'disk' }));
   await write(draft, bytes, [2]);
   expect(await draft?.seal(never)).toBe(true);
-});
-
-test('a process that is killed loses no more than the last pieces of a draft', async () => {
-  const { open, root } = await scene();
-  const bytes = randomBytes(36 * 262_144);
-  const digest = sha256(bytes);
-  await using store = await open();
-  await using draft = await store.draft(digest, bytes.length);
-  await write(
-    draft,
-    bytes,
-    Array.from({ length: 35 }, (_, piece) => piece),
-  );
-  const left = join(await mkdtemp(join(tmpdir(), 'drayage-store-')), 'data');
-  await cp(root, left, { recursive: true, filter: (path) => !path.endsWith('lock') });
-  await using after = await openStore({ root: left, quotaBytes: 1e9, now: Date.now, report: () => {} });
-  await using again = await after.draft(digest, bytes.length);
-  expect(again?.heldBytes).toBeGreaterThanOrEqual(34 * 262_144);
 });
 
 test('a reader is not given bytes that prove wrong while they are read', async () => {

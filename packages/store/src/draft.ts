@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { type Draft, Failure, pieceAt, pieceSpan, shortOf } from '@drayage/core';
 import { checkedReader, hashBlocks } from './blocks.ts';
 import { losePiece, startHash } from './draft-hash.ts';
-import { hashSpan } from './draft-map.ts';
+import { hashSpan, writeRecord } from './draft-map.ts';
 import { followDraft } from './draft-reader.ts';
 import {
   addPiece,
@@ -36,7 +36,7 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
       if (!held) return;
       held = false;
       state.holders--;
-      if (state.holders === 0) await state.release(state.changes);
+      if (state.holders === 0) await state.release();
     };
   }
 
@@ -54,9 +54,8 @@ export function startDraft(parts: DraftParts): { readonly hold: () => Draft; rea
     for (const piece of pieces) {
       removePiece(state, piece);
       spoil(state, piece);
-      await orBreakDown(state, state.changes.note(piece));
+      await noteRecord(state, piece);
     }
-    await orBreakDown(state, state.changes.write());
     // Everyone looks again: some of them were spoiled.
     for (const waiter of [...state.waiters]) waiter.wake();
     hash.catchUp();
@@ -122,13 +121,13 @@ function writerOf(state: DraftState, hash: ReturnType<typeof startHash>): Draft[
       writing.delete(piece);
     }
     addPiece(state, piece, from);
-    await orBreakDown(state, state.changes.note(piece));
+    await noteRecord(state, piece);
     hash.catchUp();
   };
 }
 
-async function orBreakDown(state: DraftState, work: Promise<void>): Promise<void> {
-  await work.catch((error: unknown) => {
+async function noteRecord(state: DraftState, piece: number): Promise<void> {
+  await writeRecord(state.mapFile, state.plan, piece, state.map).catch((error: unknown) => {
     throw breakDown(state, error);
   });
 }

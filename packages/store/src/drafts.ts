@@ -3,15 +3,7 @@ import { type FileHandle, mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, type Draft, type PiecePlan, planPieces, type Report } from '@drayage/core';
 import { startDraft } from './draft.ts';
-import {
-  changedPieces,
-  type DraftMap,
-  emptyMap,
-  type MapChanges,
-  readMap,
-  startMap,
-  writeRecords,
-} from './draft-map.ts';
+import { changedPieces, type DraftMap, emptyMap, readMap, startMap, writeRecord } from './draft-map.ts';
 import { namesIn } from './entries.ts';
 import { asError } from './files.ts';
 import { digestOfDraft, type Layout } from './layout.ts';
@@ -100,7 +92,7 @@ export function openDrafts(parts: DraftsParts): Drafts {
 /** Undefined when there is no room, or the disk fails. */
 async function startHeld(parts: DraftsParts, tables: Tables, digest: Digest, size: number): Promise<Held | undefined> {
   const { idle, held, closing } = tables;
-  if (!(await isOver(parts, closing.get(digest)))) return undefined;
+  if (!(await isClosed(parts, closing.get(digest)))) return undefined;
   const waiting = idle.get(digest);
   // It must not be evicted to make room for itself.
   idle.delete(digest);
@@ -120,7 +112,8 @@ async function startHeld(parts: DraftsParts, tables: Tables, digest: Digest, siz
   }
 }
 
-async function isOver(parts: DraftsParts, closing: Promise<void> = Promise.resolve()): Promise<boolean> {
+/** Whether it is, in time. A disk that hangs in it would hang whoever waits. */
+async function isClosed(parts: DraftsParts, closing: Promise<void> = Promise.resolve()): Promise<boolean> {
   try {
     await withinMs(CLOSE_WAIT_MS, closing);
     return true;
@@ -155,18 +148,17 @@ function holdFiles(
       parts.report({ kind: 'sealed', digest, size });
       await rm(folder, { recursive: true, force: true });
     },
-    async release(changes) {
+    async release() {
       tables.starting.delete(digest);
       tables.held.delete(digest);
       unpin?.();
-      const closing = close(changes).finally(() => tables.closing.delete(digest));
+      const closing = close().finally(() => tables.closing.delete(digest));
       tables.closing.set(digest, closing);
       await closing;
     },
   });
 
-  async function close(changes: MapChanges): Promise<void> {
-    if (!unpin) await changes.write().catch((error: unknown) => parts.space().trouble(asError(error)));
+  async function close(): Promise<void> {
     await files.data.close().catch(() => undefined);
     await files.mapFile.close().catch(() => undefined);
     if (!unpin) tables.idle.set(digest, { bytes: bytesOnDisk(data), touchedAt: parts.now() });
@@ -227,7 +219,7 @@ async function openFiles(layout: Layout, digest: Digest, plan: PiecePlan): Promi
     await data.truncate(plan.size);
     if (!map.present.some(Boolean)) await mapFile.truncate(0);
     await startMap(mapFile, plan);
-    if (gone.length > 0) await writeRecords(mapFile, plan, map, { first: 0, last: plan.count - 1 });
+    for (const piece of gone) await writeRecord(mapFile, plan, piece, map);
     return { data, mapFile, map };
   } catch (error) {
     for (const file of opened) await file.close().catch(() => undefined);

@@ -49,6 +49,10 @@ export interface NodeParts {
 /** What routing there is: who exists, and who is near a key. */
 export type SwarmNode = Libp2p<{ readonly identify: Identify; readonly ping: Ping; readonly dht: KadDHT }>;
 
+interface DhtInside {
+  readonly routingTableRefresh: { refreshInterval: number };
+}
+
 /** A libp2p node that speaks only to those who have the swarm key. */
 export async function startNode({
   identity,
@@ -109,11 +113,7 @@ export async function startNode({
     node.addEventListener('transport:listening', ({ detail }) => {
       for (const address of detail.getAddrs()) ports.add(Number(address.toString().split('/')[4]));
     });
-    // There at run time; the published type does not name it, and there is no option for it.
-    const { routingTableRefresh } = node.services.dht as unknown as {
-      // kad-dht keeps it from its types
-      readonly routingTableRefresh: { refreshInterval: number };
-    };
+    const { routingTableRefresh } = node.services.dht as unknown as DhtInside; // kad-dht keeps it from its types, and has no option for it
     routingTableRefresh.refreshInterval = SEARCH_EVERY_MS;
     await node.start();
     return node;

@@ -30,7 +30,7 @@ export interface Sending {
   readonly stop: AbortController;
   readonly buffers: BufferPool;
   readonly limits: SendLimits;
-  /** Called with what gives the client its headers, when something of the blob is here: the last that can be done for it. */
+  /** Called with what gives the client its headers when something of the blob is here, and says whether it has them. */
   whenLate(giveHeaders: () => boolean): void;
   /** Called when the headers are on their way. */
   started(): void;
@@ -53,10 +53,11 @@ export async function sendAnswer(answer: Answer, sending: Sending): Promise<void
     started();
   };
   const giveHeaders = () => {
-    if (response.headersSent || !blob?.heldBytes) return response.headersSent;
-    begin();
-    response.flushHeaders();
-    return true;
+    if (!response.headersSent && blob?.heldBytes) {
+      begin();
+      response.flushHeaders();
+    }
+    return response.headersSent;
   };
   whenLate(giveHeaders);
   using progress = watchProgress(sending, blob, giveHeaders);

@@ -59,7 +59,7 @@ interface Upload {
 }
 
 export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uploads {
-  const { digest, plan, buffers, report, now, step } = parts;
+  const { digest, plan, report, now, step } = parts;
   const vouched = new Map<number, Buffer>();
   const running = new Set<Upload>();
   const bytes = bytesOf(parts, draft);
@@ -81,8 +81,7 @@ export function giveUploads(parts: UploadsParts, draft: Draft | undefined): Uplo
         attestation: attestationOf(decision, vouched, parts),
         async read(into, offset) {
           if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
-          const recent = buffers.recall(nameOf(digest, piece));
-          const count = recent ? recent.copy(into, 0, offset) : await bytes.read(into, start + offset);
+          const count = await bytes.read(into, piece, offset);
           if (upload.isOff) throw new Failure('blob_lost', `piece ${piece} of ${digest} proved wrong`);
           upload.readAt = now();
           servedAt = now();
@@ -144,9 +143,9 @@ function attestationOf(
   return own;
 }
 
-/** The bytes of the pieces that are here: of the draft, and once that is sealed, of the store. */
+/** The bytes of the pieces that are here: from memory while they last, else of the draft, and once that is sealed, of the store. */
 interface Bytes extends AsyncDisposable {
-  read(into: Buffer, offset: number): Promise<number>;
+  read(into: Buffer, piece: number, offset: number): Promise<number>;
   source(): Source;
   seal(): Promise<void>;
   /** Lets go of the sealed blob until it is read again. */
@@ -154,7 +153,7 @@ interface Bytes extends AsyncDisposable {
   isOver(): boolean;
 }
 
-function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefined): Bytes {
+function bytesOf({ store, buffers, digest, plan, lost }: UploadsParts, filling: Draft | undefined): Bytes {
   const reading = new Set<Promise<unknown>>();
   let draft = filling;
   let sealed: Promise<OpenBlob | undefined> | undefined;
@@ -181,9 +180,12 @@ function bytesOf({ store, digest, lost }: UploadsParts, filling: Draft | undefin
   }
 
   return {
-    async read(into, offset) {
+    async read(into, piece, offset) {
       if (isOver()) throw new Failure('blob_lost', `${digest} is served no more`);
-      const work = draft ? draft.readPiece(into, offset) : readSealed(into, offset);
+      const recent = buffers.recall(nameOf(digest, piece));
+      if (recent) return recent.copy(into, 0, offset);
+      const at = pieceSpan(plan, piece).start + offset;
+      const work = draft ? draft.readPiece(into, at) : readSealed(into, at);
       reading.add(work);
       return await work.finally(() => reading.delete(work));
     },

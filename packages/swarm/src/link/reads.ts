@@ -72,6 +72,8 @@ export function reusedReads(): Reads {
   };
 }
 
+type SocketInside = Record<symbol, unknown> & { _handle?: { useUserBuffer?(buffer: Uint8Array): void } };
+
 /**
  * Makes an accepted socket read in this way. Node offers it for sockets that dial only, and a buffer per read costs
  * the receiver 0.7 processor seconds per GiB; so this sets what the option would have set. A Node that works
@@ -79,10 +81,7 @@ export function reusedReads(): Reads {
  */
 export function readReused(socket: TLSSocket, { onread }: Reads): void {
   const { callback, buffer } = onread;
-  const inside = socket as unknown as Record<symbol, unknown> & {
-    // parts of Node that no type tells of
-    _handle?: { useUserBuffer?(buffer: Uint8Array): void };
-  };
+  const inside = socket as unknown as SocketInside; // parts of Node that no type tells of
   const [current, called, next] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((name) =>
     Object.getOwnPropertySymbols(socket).find(({ description }) => description === name),
   );
