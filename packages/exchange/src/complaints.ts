@@ -46,6 +46,8 @@ export function hearCaught(home: Home, guest: Guest, caught: readonly MemberId[]
     liar.accusers.add(guest.member);
     if (liar.accusers.size < enough) continue;
     liar.isRefused = true;
+    // Nor does it count what such a one says it has.
+    liar.lapses++;
     releaseFetched(home.ledger, id);
     found.push(liar);
   }

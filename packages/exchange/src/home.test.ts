@@ -220,6 +220,27 @@ test('what a member fetched is fetched again, by others, when a third of all hav
   expect(home.guests.byId.get(1)?.isRefused).toBe(true);
 });
 
+test('a liar that was to fetch a piece is not believed when it says that it has', () => {
+  const home = start(7);
+  for (const member of [1, 2, 3, 4, 5, 6]) report(home, 0, member);
+  for (const member of [2, 3]) report(home, 10, member, { caught: [1] });
+  const before = home.ledger.free;
+  expect(leases(land(home, 20, 1, { start: 0, end: 1 }))).toEqual([]);
+  report(home, 30, 1, { held: bitmapOf(7, [0]) });
+  expect(home.ledger.free).toBe(before);
+});
+
+test('what a member had on the word of a liar, and dropped, is fetched for the first that looks for it in vain', () => {
+  const home = start(1);
+  report(home, 0, 1);
+  land(home, 10, 1, { start: 0, end: 1 });
+  const held = bitmapOf(1, [0]);
+  for (const member of [1, 2]) report(home, 20, member, { held });
+  expect(leases(report(home, 1000, 3, { lacking: held }))).toEqual([]);
+  report(home, 1010, 1);
+  expect(leases(report(home, 1020, 3, { lacking: held }))).toMatchObject([{ run: { start: 0, end: 1 } }]);
+});
+
 test('one member that calls others liars, however often, changes nothing', () => {
   const home = start(6);
   for (const member of [1, 2, 3, 4, 5, 6]) report(home, 0, member);

@@ -26,6 +26,7 @@ import {
   noteHeld,
   noteLanded,
   noteLeased,
+  noteWithdrawn,
   releaseDoubtful,
   releaseLeased,
   takeRun,
@@ -143,6 +144,7 @@ function noteReport(
   guest.uplinkBytesPerSecond = report.uplinkBytesPerSecond;
   guest.isComplete = report.isComplete;
   if (!known) welcome(home, guest, report, now);
+  noteWithdrawn(ledger, report.held, member);
   if (guest.lapses === 0) noteHeld(ledger, report.held, member, now);
   const lacking = report.lacking ? listPieces(report.lacking) : [];
   const isHelped = report.wantsMembers || lacking.length > 0;

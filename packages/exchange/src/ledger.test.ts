@@ -8,6 +8,7 @@ import {
   newLedger,
   noteHeld,
   noteLanded,
+  noteWithdrawn,
   releaseDoubtful,
   releaseUnseen,
   takeRun,
@@ -85,4 +86,26 @@ test('when two complain of what rests on one word, it was a lie, and is not beli
   expect(complain(ledger, 0, by(3), 2000 + DOUBT_MS)).toBe('lied');
   noteHeld(ledger, bitmapOf(1, [0]), 1, 4000);
   expect(ledger.free).toBe(1);
+});
+
+test('what its fetcher no longer says it has is free at the first complaint, whoever else had it', () => {
+  const ledger = newLedger(2);
+  for (const piece of [0, 1]) noteLanded(ledger, piece, 1, 0);
+  noteHeld(ledger, bitmapOf(2, [0, 1]), 2, 10);
+  noteWithdrawn(ledger, bitmapOf(2, [1]), 1);
+  noteWithdrawn(ledger, bitmapOf(2, []), 2);
+  const patient = { by: 3, doubtMs: 10 * DOUBT_MS };
+  expect(complain(ledger, 0, patient, DOUBT_MS - 1)).toBe('stays');
+  expect(complain(ledger, 0, patient, DOUBT_MS)).toBe('freed');
+  expect(complain(ledger, 1, patient, DOUBT_MS)).toBe('stays');
+  noteHeld(ledger, bitmapOf(2, [0]), 2, 1000);
+  expect(ledger.free).toBe(1);
+});
+
+test('what its fetcher says it has again is believed again', () => {
+  const ledger = newLedger(1);
+  noteLanded(ledger, 0, 1, 0);
+  noteWithdrawn(ledger, bitmapOf(1, []), 1);
+  noteWithdrawn(ledger, bitmapOf(1, [0]), 1);
+  expect(complain(ledger, 0, by(2), DOUBT_MS)).toBe('stays');
 });

@@ -1,5 +1,5 @@
-import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit } from './bitmap.ts';
-import { COMPLAINTS_MAX, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
+import { addPiece, type Bitmap, emptyBitmap, hasPiece, lowestBit, removePiece } from './bitmap.ts';
+import { COMPLAINTS_MAX, DOUBT_MS, LEASE_PIECES_MAX, LEASES_MAX, ORPHAN_MS } from './limits.ts';
 import { NOBODY } from './member-state.ts';
 import type { MemberId, Run } from './words.ts';
 
@@ -22,6 +22,8 @@ export interface Ledger {
   readonly complainers: Int32Array;
   /** Said to be here once when it was not: only who leases it is believed. */
   readonly contested: Bitmap;
+  /** Who fetched it no longer says that it is here. */
+  readonly withdrawn: Bitmap;
   /** No piece before this one is free. */
   firstFree: number;
   free: number;
@@ -39,6 +41,7 @@ export function newLedger(count: number): Ledger {
     complainedAt: new Float64Array(count),
     complainers: new Int32Array(count).fill(NOBODY),
     contested: emptyBitmap(count),
+    withdrawn: emptyBitmap(count),
     firstFree: 0,
     free: count,
   };
@@ -93,6 +96,18 @@ export function noteHeld(ledger: Ledger, held: Bitmap, member: MemberId, now: nu
       const piece = (word << 5) + lowestBit(news);
       if (piece >= ledger.count) return;
       noteClaim(ledger, piece, member, now);
+    }
+  }
+}
+
+/** What a member fetched and does not say it holds has proved wrong, or is not in its draft yet. */
+export function noteWithdrawn({ landed, withdrawn, fetchers }: Ledger, held: Bitmap, member: MemberId): void {
+  for (let word = 0; word < landed.length; word++) {
+    for (let rest = landed[word] ?? 0; rest !== 0; rest &= rest - 1) {
+      const piece = (word << 5) + lowestBit(rest);
+      if (fetchers[piece] !== member) continue;
+      if (hasPiece(held, piece)) removePiece(withdrawn, piece);
+      else addPiece(withdrawn, piece);
     }
   }
 }
@@ -193,7 +208,9 @@ export function complain(
   { by, doubtMs }: Complaint,
   now: number,
 ): 'stays' | 'freed' | 'lied' {
-  if (!hasPiece(ledger.landed, piece) || now - (ledger.changedAt[piece] ?? 0) < doubtMs) return 'stays';
+  const landedMs = now - (ledger.changedAt[piece] ?? 0);
+  const isWithdrawn = hasPiece(ledger.withdrawn, piece) && landedMs >= DOUBT_MS;
+  if (!hasPiece(ledger.landed, piece) || (landedMs < doubtMs && !isWithdrawn)) return 'stays';
   const complaints = (ledger.complaints[piece] ?? 0) + 1;
   ledger.complaints[piece] = Math.min(complaints, COMPLAINTS_MAX);
   if (complaints === 1) {
@@ -203,8 +220,8 @@ export function complain(
   if (ledger.complainers[piece] !== by) ledger.complainers[piece] = SEVERAL;
   const isSpread = hasPiece(ledger.spread, piece);
   const isEarly = now - (ledger.complainedAt[piece] ?? 0) < doubtMs;
-  if (isEarly || (isSpread && complaints < COMPLAINTS_MAX)) return 'stays';
-  const isLie = !isSpread && ledger.complainers[piece] === SEVERAL;
+  if (!isWithdrawn && (isEarly || (isSpread && complaints < COMPLAINTS_MAX))) return 'stays';
+  const isLie = !isSpread && !isWithdrawn && ledger.complainers[piece] === SEVERAL;
   release(ledger, piece);
   addPiece(ledger.contested, piece);
   return isLie ? 'lied' : 'freed';
@@ -219,7 +236,8 @@ function take(ledger: Ledger, piece: number): void {
 function release(ledger: Ledger, piece: number): void {
   const word = piece >>> 5;
   const others = ~(1 << (piece & 31));
-  for (const bits of [ledger.taken, ledger.landed, ledger.spread]) bits[word] = (bits[word] ?? 0) & others;
+  for (const bits of [ledger.taken, ledger.landed, ledger.spread, ledger.withdrawn])
+    bits[word] = (bits[word] ?? 0) & others;
   ledger.fetchers[piece] = NOBODY;
   ledger.complaints[piece] = 0;
   ledger.complainers[piece] = NOBODY;

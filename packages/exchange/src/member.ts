@@ -150,6 +150,8 @@ function stepOwn(member: Member, event: Exclude<MemberEvent, { link: MemberId } 
 function tick(member: Member): void {
   const { now, home } = member;
   if (now >= member.tellAt) tell(member);
+  // Before the home is told, so that it hears who lied and what that has cost at once.
+  if (now >= member.tickAt && !isComplete(member)) dropLies(member);
   if (home.askedAt !== undefined || now >= member.tickAt) keepHome(member);
   if (now < member.tickAt) return;
   passTick(member);
@@ -159,7 +161,6 @@ function tick(member: Member): void {
     if (member.parole.isOpen) tryNextSuspect(member);
     return;
   }
-  dropLies(member);
   watchTransfers(member);
   openLinks(member, 0);
   if (member.parole.wasOpen || member.standing.doubters.size > 0) tryNextSuspect(member);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
+import { listPieces } from './bitmap.ts';
+import { arrival, bitmapOf, fakeMember, happen, helloWith, only } from './fake-member.ts';
 import { LIE_QUARANTINE_MS, LOOK_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import { convict, doubt, newStanding, noteMiss, type Standing } from './standing.ts';
@@ -258,4 +259,13 @@ test('a home hears at once who was caught, and hears it once', () => {
   happen(member, 1001, { kind: 'answered', home: 100, answer: ANSWER });
   const [second] = only(happen(member, 40_000, { kind: 'tick' }), 'report');
   expect(second?.report.caught).toEqual([]);
+});
+
+test('a home hears what is no longer here with who was caught', () => {
+  const { member } = betrayedButOne(8);
+  happen(member, 2, { kind: 'tick' }, { kind: 'answered', home: 100, answer: ANSWER });
+  convict(member.standing, 8, 3);
+  const [report] = only(happen(member, 1000, { kind: 'tick' }), 'report');
+  expect(report?.report.caught).toEqual([8]);
+  expect(listPieces(report?.report.held ?? bitmapOf(1, [0]))).toEqual([]);
 });

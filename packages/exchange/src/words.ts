@@ -62,7 +62,6 @@ export type MemberEvent =
   | { readonly kind: 'home lost'; readonly home: MemberId }
   /** These are the homes now, and the first of them answers: whoever is at another goes there, or there would be two. */
   | { readonly kind: 'homes'; readonly homes: readonly MemberId[] }
-  /** The host gives pieces of so many blobs at present: they share its uplink. */
   | { readonly kind: 'origin heard' }
   | { readonly kind: 'origin arrived'; readonly piece: number; readonly hash: string }
   | { readonly kind: 'origin failed' }
