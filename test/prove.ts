@@ -8,6 +8,7 @@ import { access } from './prove/access.ts';
 import { browser } from './prove/browser.ts';
 import { container } from './prove/container.ts';
 import { directory } from './prove/directory.ts';
+import { directoryLarge } from './prove/directory-large.ts';
 import { diskFull } from './prove/disk-full.ts';
 import { doors } from './prove/doors.ts';
 import { fuzz } from './prove/fuzz.ts';
@@ -49,6 +50,7 @@ const USUAL: readonly Proof[] = [
 ];
 /** What runs only by its name: it takes too long, or the agent does not hold it yet. */
 const BY_NAME: readonly Proof[] = [
+  directoryLarge,
   swarmHerd32,
   swarmHerdFast,
   swarmHerdFew,

@@ -9,6 +9,7 @@ import {
   type Flooded,
   flood,
   loadIdentity,
+  type Reach,
   startNode,
   startTestMember,
   type TestMember,
@@ -20,6 +21,8 @@ export interface Orders {
   start(order: Start): Promise<{ readonly address: string }>;
   /** How many members the one that knows fewest knows. */
   known(order: Record<string, never>): Promise<number>;
+  /** How many connections each member has. */
+  connections(order: Record<string, never>): Promise<readonly number[]>;
   /** Looks for blobs, one member after the other, and counts those that were found. */
   find(order: { readonly names: readonly string[]; readonly gapMs: number }): Promise<Lookups>;
   /** From now on memory and the event loop are watched: at some cost. */
@@ -41,6 +44,8 @@ interface Start {
   readonly key: string;
   readonly joins: readonly string[];
   readonly blobs: readonly (readonly string[])[];
+  /** How many connections members want; as in life when nothing is said. */
+  readonly reach?: Reach;
 }
 
 interface Lookups {
@@ -65,19 +70,20 @@ const extremes = { residentBytesBefore: 0, residentBytes: 0, lateMs: 0, busyMs: 
 let usedBefore = process.cpuUsage();
 
 const answers: Orders = {
-  async start({ folder, key, joins, blobs }) {
+  async start({ folder, key, joins, blobs, reach }) {
     const keys = parseSwarmKeys(key, 'the parent');
     for (const names of blobs) {
       const identity = await loadIdentity(join(mkdtempSync(join(folder, 'member-')), 'identity'));
       const node = await startNode({ identity, keys, listen: [{ host: '127.0.0.1', port: 0 }], advertise: undefined });
       const first = members.slice(0, 1).map(addressOf);
-      const member = await startTestMember({ node, joins: [...first, ...joins].slice(0, 1), times: undefined });
+      const member = await startTestMember({ node, joins: [...first, ...joins].slice(0, 1), times: undefined, reach });
       members.push(member);
       for (const name of names) member.hold(name);
     }
     return { address: addressOf(first()) };
   },
   known: async () => Math.min(...members.map(({ routing }) => routing.size())),
+  connections: async () => members.map(({ node }) => node.getPeers().length),
   async find({ names, gapMs }) {
     const tookMs: number[] = [];
     let found = 0;

@@ -1,12 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { newSwarmKey } from '@drayage/swarm/settings';
 import { MIB } from '../lab/images.ts';
-import type { Orders } from './directory-members.ts';
+import { startGroup, type Worker } from './directory-group.ts';
 import { type Figures, type Proof, percentile } from './proof.ts';
 
 /** Members start in waves: each is whole before the next, as hosts are added in life. */
@@ -16,8 +13,6 @@ const LAYERS = 500;
 const LOOKUPS = 400;
 /** Members that are watched, or pour. */
 const ALONE = 3;
-/** As agents are started. */
-const NODE_OPTIONS = ['--max-semi-space-size=8'];
 const WAVE_SECONDS_MAX = 300;
 const QUIET_SECONDS_MAX = 120;
 /** The swarm is quiet when a member says less than this in a second, over so many seconds. */
@@ -177,36 +172,6 @@ async function messages(): Promise<number> {
   const lines = (await readFile('/proc/net/netstat', 'utf8')).split('\n').map((line) => line.split(' '));
   const [names, values] = lines.filter(([table]) => table === 'TcpExt:');
   return Number(values?.[names?.indexOf('TCPOrigDataSent') ?? -1]);
-}
-
-interface Worker {
-  ask<Name extends keyof Orders>(
-    name: Name,
-    order: Parameters<Orders[Name]>[0],
-  ): Promise<Awaited<ReturnType<Orders[Name]>>>;
-}
-
-/** Processes that end with the group. */
-function startGroup(): AsyncDisposable & { fork(): Worker } {
-  const children: ChildProcess[] = [];
-  return {
-    fork() {
-      const child = fork(join(import.meta.dirname, 'directory-members.ts'), { execArgv: NODE_OPTIONS });
-      children.push(child);
-      return {
-        async ask(name, order) {
-          child.send({ name, order });
-          const [answer] = await once(child, 'message');
-          if (answer.problem !== undefined) throw new Error(answer.problem);
-          return answer.value;
-        },
-      };
-    },
-    async [Symbol.asyncDispose]() {
-      for (const child of children) child.kill('SIGKILL');
-      await Promise.all(children.map((child) => child.exitCode ?? child.signalCode ?? once(child, 'exit')));
-    },
-  };
 }
 
 function rounded(value: number): number {

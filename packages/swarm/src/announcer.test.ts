@@ -13,11 +13,10 @@ afterEach(() => void vi.useRealTimers());
 function scene(held: Digest[]) {
   const heard: { kind: News; home: string; digests: readonly Digest[] }[] = [];
   const happenings: Happening[] = [];
-  const world = { homes: ['a', 'b', 'c'], dead: new Set<string>(), hangs: false };
+  const world = { homes: ['a', 'b', 'c'], dead: new Set<string>(), hangs: false, isLarge: false };
   let changed: (member: string) => void = () => {};
   const announcer = startAnnouncer({
     directory: {
-      homes: () => world.homes,
       async tell(kind: News, notices: readonly Notice[], signal: AbortSignal) {
         if (world.hangs)
           await new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
@@ -26,6 +25,7 @@ function scene(held: Digest[]) {
         return told;
       },
     },
+    approach: { isLarge: () => world.isLarge, approach: async () => world.homes },
     held: () => held,
     watch(callback) {
       changed = callback;
@@ -137,4 +137,33 @@ test('who leaves says goodbye, and does not wait long for an answer', async () =
   const from = performance.now();
   await other.announcer[Symbol.asyncDispose]();
   expect(performance.now() - from).toBeLessThan(3000);
+});
+
+test('in a large swarm homes are looked for again, ever more rarely', async () => {
+  const it = scene([digest('one')]);
+  it.world.isLarge = true;
+  await it.pass(10);
+  it.heard();
+  it.world.homes = ['d', 'b', 'c'];
+  await it.pass(61_000);
+  expect(it.heard()).toEqual(['announce d: 1']);
+  it.world.homes = ['e', 'b', 'c'];
+  await it.pass(110_000);
+  expect(it.heard()).toEqual([]);
+  await it.pass(10_000);
+  expect(it.heard()).toEqual(['announce e: 1']);
+});
+
+test('in a large swarm a home that is lost is of no matter while two others know, nor is one that knows nothing', async () => {
+  const it = scene([digest('one')]);
+  it.world.isLarge = true;
+  await it.pass(10);
+  it.heard();
+  it.world.homes = ['a', 'd', 'e'];
+  for (const member of ['b', 'somebody']) it.change(member);
+  await it.pass(6000);
+  expect(it.heard()).toEqual([]);
+  it.change('c');
+  await it.pass(6000);
+  expect(it.heard()).toEqual(['announce d: 1', 'announce e: 1']);
 });

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { type Digest, describe, type Report } from '@drayage/core';
 import { openAgenda } from './agenda.ts';
+import type { Approach } from './approach.ts';
 import type { Directory, News, Notice } from './directory.ts';
 import { sparingly } from './sparing.ts';
 
@@ -14,6 +15,13 @@ const LOOK_MS = 30_000;
 const FAREWELL_MS = 2000;
 /** Comparing homes goes on for this long before others have their turn. */
 const TURN_MS = 4;
+/** A large swarm changes all the time: when a home is lost, digests that no fewer still know can wait for the next look. */
+const HOMES_ENOUGH = 2;
+/** There homes have to be looked for: after this long, and then twice as long each time, as a swarm grows ever slower. */
+const SEARCH_MS = 60_000;
+const SEARCH_MS_MAX = 3_600_000;
+/** The homes of so many digests are met before they are told, or there would be too many connections. */
+const PORTION = 16;
 
 export interface AnnouncerTimes {
   /** Members come and go in groups: homes are compared when it has been quiet for this long, or after the most. */
@@ -24,7 +32,8 @@ export interface AnnouncerTimes {
 const TIMES: AnnouncerTimes = { quietMs: 2000, quietMsMax: 5000 };
 
 export interface AnnouncerParts {
-  readonly directory: Pick<Directory, 'homes' | 'tell'>;
+  readonly directory: Pick<Directory, 'tell'>;
+  readonly approach: Pick<Approach, 'isLarge' | 'approach'>;
   /** Every blob that is sealed here. */
   readonly held: () => readonly Digest[];
   /** Calls back with each member that came, went or began anew. */
@@ -41,23 +50,26 @@ export interface Announcer extends AsyncDisposable {
 }
 
 export function startAnnouncer(parts: AnnouncerParts): Announcer {
-  const { held, watch, report, now, times = TIMES } = parts;
+  const { approach, held, watch, report, now, times = TIMES } = parts;
   const stop = new AbortController();
   const state: State = { told: new Map(), fresh: new Set(), gone: new Set() };
-  const agenda = openAgenda<'news' | 'change' | 'retry' | 'look'>(now);
+  const agenda = openAgenda<'news' | 'change' | 'retry' | 'look' | 'search'>(now);
   const isNews = sparingly(now);
   let retryMs = RETRY_MS;
+  let searchMs = SEARCH_MS;
   let changedAt: number | undefined;
 
   const watching = watch((member) => {
-    state.told.delete(member);
+    const wasTold = state.told.delete(member);
+    if (!wasTold && approach.isLarge()) return;
     retryMs = RETRY_MS;
     changedAt ??= now();
     agenda.set('change', Math.min(now() + times.quietMs, changedAt + times.quietMsMax));
   });
 
-  async function round(isWide: boolean): Promise<void> {
-    const digests = new Set([...(isWide ? held() : []), ...state.fresh]);
+  async function round(isWide: boolean, isSearch: boolean): Promise<void> {
+    const isDue = (digest: Digest) => isSearch || !approach.isLarge() || !isTold(state, digest);
+    const digests = new Set([...(isWide || isSearch ? held().filter(isDue) : []), ...state.fresh]);
     state.fresh.clear();
     agenda.set('look', now() + LOOK_MS);
     const missed = await inform(parts, state, digests, stop.signal);
@@ -73,12 +85,16 @@ export function startAnnouncer(parts: AnnouncerParts): Announcer {
 
   async function run(): Promise<void> {
     let isWide = true;
+    let isSearch = false;
     while (!stop.signal.aborted) {
-      await round(isWide).catch((error: unknown) => {
+      await round(isWide, isSearch).catch((error: unknown) => {
         if (!stop.signal.aborted) retry(describe(error));
       });
+      if (approach.isLarge()) agenda.hasten('search', now() + searchMs);
       const due = await agenda.due(stop.signal);
       if (due.has('change')) changedAt = undefined;
+      isSearch = due.has('search');
+      if (isSearch) searchMs = Math.min(2 * searchMs, SEARCH_MS_MAX);
       isWide = renew(state, now()) || due.has('change') || due.has('retry');
     }
   }
@@ -131,25 +147,38 @@ async function inform(
     home,
     digests: [...state.gone].filter((digest) => digests.has(digest)),
   }));
-  const missed = await tell(parts, state, { kind: 'withdraw', notices: withdrawn }, signal);
+  const missed = [...(await tell(parts, state, { kind: 'withdraw', notices: withdrawn }, signal))];
   for (const digest of state.gone)
     if (![...state.told.values()].some((told) => told.digests.has(digest))) state.gone.delete(digest);
-  const news = await compare(parts, state, digests);
-  return [...missed, ...(await tell(parts, state, { kind: 'announce', notices: news }, signal))];
+  const kept = [...digests].filter((digest) => !state.gone.has(digest));
+  const most = parts.approach.isLarge() ? PORTION : kept.length;
+  for (let begin = 0; begin < kept.length; begin += most) {
+    const news = await compare(parts, state, kept.slice(begin, begin + most), signal);
+    missed.push(...(await tell(parts, state, { kind: 'announce', notices: news }, signal)));
+  }
+  return missed;
+}
+
+/** Whether enough homes know of it. */
+function isTold({ told }: State, digest: Digest): boolean {
+  let homes = 0;
+  for (const { digests } of told.values()) if (digests.has(digest) && ++homes === HOMES_ENOUGH) return true;
+  return false;
 }
 
 /** Which home lacks which of the digests. */
 async function compare(
-  { directory }: AnnouncerParts,
-  { told, gone }: State,
-  digests: ReadonlySet<Digest>,
+  { approach }: AnnouncerParts,
+  { told }: State,
+  digests: readonly Digest[],
+  signal: AbortSignal,
 ): Promise<readonly Notice[]> {
   const lacking = new Map<string, Digest[]>();
   let turnEndsAt = performance.now() + TURN_MS;
   for (const digest of digests) {
-    if (gone.has(digest)) continue;
-    for (const home of directory.homes(digest)) {
-      if (told.get(home)?.digests.has(digest)) continue;
+    const knows = (home: string) => told.get(home)?.digests.has(digest) === true;
+    for (const home of await approach.approach(digest, signal, knows)) {
+      if (knows(home)) continue;
       const list = lacking.get(home);
       if (list) list.push(digest);
       else lacking.set(home, [digest]);

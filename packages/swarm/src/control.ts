@@ -41,6 +41,8 @@ export interface ControlParts {
   readonly answerers: Readonly<Record<string, Answerer>>;
   /** Questions and answers on links; a swarm without links has none. */
   readonly lines?: LinkLines;
+  /** Told of each member that is asked something. */
+  readonly asked?: (member: string) => void;
   readonly report: Report;
   readonly now: () => number;
 }
@@ -50,6 +52,7 @@ export async function startControl({
   presence,
   answerers,
   lines: onLinks,
+  asked = () => {},
   report,
   now,
 }: ControlParts): Promise<Control> {
@@ -99,6 +102,7 @@ export async function startControl({
   return {
     async ask(member, kind, body, signal) {
       const askedAt = now();
+      asked(member);
       try {
         if (presence.isAway(member)) throw new Error('it is not connected');
         const answer = await onLinks?.ask(member, kind, body, signal);

@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
-import { generateKeyPair } from '@libp2p/crypto/keys';
-import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { expect, test, vi } from 'vitest';
 import { type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
-import { everybodyHere, startNodes } from './fake-swarm.ts';
+import { everybodyHere, startNodes, testMemberNames } from './fake-swarm.ts';
 import type { SwarmNode } from './node.ts';
 import { routingOf } from './routing.ts';
 
@@ -34,6 +32,7 @@ async function scene(count: number) {
       self,
       routing: routingOf(node),
       presence: everybodyHere,
+      approach: async (digest) => directory.homes(digest),
       control: () => control,
       now: Date.now,
       random: Math.random,
@@ -80,6 +79,7 @@ test('a member alone in the world asks nobody, and waits for nobody', async () =
     self,
     routing: routingOf(node),
     presence: everybodyHere,
+    approach: async (digest) => directory.homes(digest),
     control,
     now: Date.now,
     random: Math.random,
@@ -135,9 +135,7 @@ test('who announces without end is slowed down, and nobody else', async () => {
 });
 
 test('a home that says nothing is waited for once, then the others are asked before it', async () => {
-  const [self, silent, one, two] = (await Promise.all(
-    Array.from({ length: 4 }, async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString()),
-  )) as [string, string, string, string];
+  const [self, silent, one, two] = (await testMemberNames(4)) as [string, string, string, string];
   const asked: string[] = [];
   const control: Control = {
     async ask(member, _kind, _body, signal) {
@@ -153,15 +151,10 @@ test('a home that says nothing is waited for once, then the others are asked bef
     self: { member: self, links: [], zone: undefined },
     routing: {
       nearest: () => [silent, one, two],
-      around: () => [],
-      view: () => 0,
-      adopt: async () => {},
-      size: () => 3,
       isNearer: () => false,
-      forget: async () => {},
-      watch: () => ({ [Symbol.dispose]() {} }),
     },
     presence: everybodyHere,
+    approach: async (digest) => directory.homes(digest),
     control: () => control,
     now: () => time,
     random: Math.random,

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { type Digest, Failure, parseDigest } from '@drayage/core';
 import { type Allowances, keepAllowances } from './allowance.ts';
+import type { Approach } from './approach.ts';
 import { type Contact, parseContact } from './contact.ts';
 import type { Answerer, Control } from './control.ts';
 import { type Holders, keepHolders } from './holders.ts';
@@ -9,7 +10,7 @@ import type { Routing } from './routing.ts';
 import { keepSilence } from './silence.ts';
 
 /** Members that keep the record of one digest. */
-const HOMES = 3;
+export const HOMES = 3;
 const BATCH_DIGESTS_MAX = 1000;
 /** A home that says nothing for this long is passed over. */
 const HOME_WAIT_MS = 200;
@@ -24,8 +25,9 @@ const TELLS_AT_ONCE = 16;
 
 export interface DirectoryParts {
   readonly self: Contact;
-  readonly routing: Routing;
+  readonly routing: Pick<Routing, 'nearest' | 'isNearer'>;
   readonly presence: Pick<Presence, 'isAway'>;
+  readonly approach: Approach['approach'];
   readonly control: () => Control;
   readonly now: () => number;
   readonly random: () => number;
@@ -89,9 +91,10 @@ export function openDirectory(parts: DirectoryParts): Directory {
   }
 
   async function find(digest: Digest, signal: AbortSignal): Promise<readonly Contact[]> {
+    const nearest = await parts.approach(digest, signal);
     const found = new Map<string, Contact>();
     const asked = new Set<string>();
-    const queue = silence.last(homes(digest));
+    const queue = silence.last(nearest);
     let referrals = 0;
     let isAnswered = false;
     for (let home = queue.shift(); home !== undefined; home = queue.shift()) {

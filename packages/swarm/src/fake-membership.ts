@@ -2,13 +2,16 @@ import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Digest, type Happening, sha256 } from '@drayage/core';
+import { keepAcquaintances, REACH, type Reach } from './acquaintances.ts';
 import { type AnnouncerTimes, startAnnouncer } from './announcer.ts';
+import { openApproach } from './approach.ts';
 import { type Answerer, type Control, startControl } from './control.ts';
 import { type Directory, openDirectory } from './directory.ts';
 import { openIntroductions } from './introductions.ts';
 import { parseJoinTarget, systemResolver } from './join.ts';
 import { type JoiningTimes, startJoining } from './joining.ts';
 import type { SwarmNode } from './node.ts';
+import { openParting } from './parting.ts';
 import { type PresenceTimes, watchPresence } from './presence.ts';
 import { type Routing, routingOf } from './routing.ts';
 
@@ -33,6 +36,8 @@ export interface TestMemberParts {
   readonly joins: readonly string[];
   /** Quicker than the real ones; the real ones when undefined. */
   readonly times: TestTimes | undefined;
+  /** As in life when undefined. */
+  readonly reach?: Reach | undefined;
 }
 
 interface TestTimes {
@@ -42,7 +47,7 @@ interface TestTimes {
 }
 
 /** Puts the parts together as the agent does. The node is stopped with it. */
-export async function startTestMember({ node, joins, times }: TestMemberParts): Promise<TestMember> {
+export async function startTestMember({ node, joins, times, reach = REACH }: TestMemberParts): Promise<TestMember> {
   await using cleanup = new AsyncDisposableStack();
   cleanup.defer(() => node.stop());
   const [now, random] = [Date.now, Math.random];
@@ -52,14 +57,21 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
   const routing = routingOf(node);
   const presence = cleanup.use(watchPresence({ node, routing, report, now, ...(times && { times: times.presence }) }));
   const self = { member: id, links: [], zone: undefined };
-  const directory = openDirectory({ self, routing, presence, control: () => control, now, random });
-  const introductions = openIntroductions({ node, routing, control: () => control, now, random });
-  const answerers: Readonly<Record<string, Answerer>> = { ...directory.answerers, ...introductions.answerers };
-  const control: Control = cleanup.use(await startControl({ node, presence, answerers, report, now }));
+  const acquaintances = keepAcquaintances(node, routing);
+  const among = { node, routing, acquaintances, presence, control: () => control, reach, now, random };
+  const introductions = openIntroductions(among);
+  const parting = openParting(among);
+  const approach = openApproach({ ...among, self: id, parting });
+  const directory = openDirectory({ ...among, self, ...approach });
+  const answerers: Readonly<Record<string, Answerer>> = {
+    ...{ ...directory.answerers, ...introductions.answerers, ...approach.answerers, ...parting.answerers },
+  };
+  const control: Control = cleanup.use(await startControl({ ...parting, node, presence, answerers, report, now }));
   const held: Digest[] = [];
   const announcer = cleanup.use(
     startAnnouncer({
       directory,
+      approach,
       held: () => held,
       watch: presence.watch,
       report,
@@ -72,6 +84,8 @@ export async function startTestMember({ node, joins, times }: TestMemberParts): 
       node,
       routing,
       introductions,
+      approach,
+      parting,
       presence,
       targets: joins.map(parseJoinTarget),
       resolver: systemResolver,

@@ -15,6 +15,8 @@ const joinings = nodes.map((node, at) =>
     node,
     routing: routingOf(node),
     introductions: { meet: async () => ({ met: 0, missed: 0 }) },
+    approach: { isLarge: () => false },
+    parting: { thin: async () => {} },
     presence: everybodyHere,
     targets: [{ kind: 'mdns' }],
     resolver: systemResolver,

@@ -1,4 +1,5 @@
 import { generateKeyPair } from '@libp2p/crypto/keys';
+import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import { newSwarmKey, parseSwarmKeys, type SwarmKey } from './key.ts';
 import { type SwarmNode, startNode } from './node.ts';
 import type { Presence } from './presence.ts';
@@ -15,6 +16,12 @@ export function testKey(): SwarmKey {
   const [key] = parseSwarmKeys(newSwarmKey(), 'test');
   if (!key) throw new Error('no key');
   return key;
+}
+
+/** Names of members that are nowhere. */
+export function testMemberNames(count: number): Promise<string[]> {
+  const name = async () => peerIdFromPrivateKey(await generateKeyPair('Ed25519')).toString();
+  return Promise.all(Array.from({ length: count }, name));
 }
 
 /** Nodes of one swarm on this host, each on a free port. */

@@ -1,6 +1,7 @@
 import { expect, test, vi } from 'vitest';
+import { keepAcquaintances, REACH } from './acquaintances.ts';
 import { type Answerer, type Control, startControl } from './control.ts';
-import { everybodyHere, startNodes } from './fake-swarm.ts';
+import { everybodyHere, startNodes, testMemberNames } from './fake-swarm.ts';
 import { type Introductions, openIntroductions } from './introductions.ts';
 import type { SwarmNode } from './node.ts';
 import { type Routing, routingOf } from './routing.ts';
@@ -22,7 +23,10 @@ async function scene(count: number, introduce?: Answerer) {
   const members: Member[] = [];
   for (const [at, node] of nodes.entries()) {
     const routing = routingOf(node);
-    const introductions = openIntroductions({ node, routing, control: () => control, now: () => 0, random: () => 0.5 });
+    const introductions = openIntroductions({
+      ...{ node, routing, reach: REACH, acquaintances: keepAcquaintances(node, routing) },
+      ...{ control: () => control, now: () => 0, random: () => 0.5 },
+    });
     const answerers = at === 0 && introduce ? { introduce } : introductions.answerers;
     const parts = { node, presence: everybodyHere, report: () => {}, now: Date.now };
     const control: Control = cleanup.use(await startControl({ ...parts, answerers }));
@@ -55,6 +59,8 @@ test('one member near us is asked, and one at random', async () => {
   const introductions = openIntroductions({
     node,
     routing: { around: near, view: () => 0 } as unknown as Routing, // no more is asked of it here
+    acquaintances: keepAcquaintances(node, { meet() {} }),
+    reach: REACH,
     control: () => ({ ask: async (member: string) => void asked.push(member) }) as unknown as Control, // no more is asked of it here
     now: () => 0,
     random: () => 0.5,
@@ -88,4 +94,26 @@ test.each<[string, (name: string, address: string) => unknown]>([
   said.answer = say(idOf(other), String(it.first.node.getMultiaddrs()[0]).replace(/\/p2p\/.*/, ''));
   expect((await asker.introductions.meet(soon())).met).toBe(0);
   expect(asker.node.getPeers()).toEqual([it.first.node.peerId]);
+});
+
+test('who has connections enough meets those near alone', async () => {
+  const [self, friend, near, far] = (await testMemberNames(4)) as [string, string, string, string];
+  const met: string[] = [];
+  const answer = [near, far].map((member) => ({ member, addresses: ['/ip4/10.0.0.1/tcp/5001'] }));
+  const connected = new Set([friend]);
+  const introductions = openIntroductions({
+    node: { peerId: self } as unknown as SwarmNode, // no more is asked of it here
+    routing: { around: () => [], view: () => 0, nearestToUs: () => new Set([near]) } as unknown as Routing, // no more is asked of it here
+    acquaintances: {
+      connected,
+      introduce: () => [],
+      meet: async ({ member }) => met.push(member) > 0,
+    },
+    control: () => ({ ask: async () => answer }) as unknown as Control, // no more is asked of it here
+    reach: { ...REACH, wanted: 1 },
+    now: () => 0,
+    random: () => 0,
+  });
+  expect(await introductions.meet(soon())).toEqual({ met: 1, missed: 0 });
+  expect(met).toEqual([near]);
 });

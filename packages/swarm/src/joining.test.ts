@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Happening } from '@drayage/core';
 import { expect, test, vi } from 'vitest';
+import { keepAcquaintances, REACH } from './acquaintances.ts';
 import { type Control, startControl } from './control.ts';
 import { everybodyHere, startTestNode, testKey } from './fake-swarm.ts';
 import { openIntroductions } from './introductions.ts';
@@ -21,13 +22,17 @@ async function member(key: SwarmKey, targets: readonly string[], remembered?: st
   const happenings: Happening[] = [];
   const routing = routingOf(node);
   const [report, now, random] = [(one: Happening) => void happenings.push(one), Date.now, Math.random];
-  const introductions = openIntroductions({ node, routing, control: () => control, now, random });
+  const acquaintances = keepAcquaintances(node, routing);
+  const reach = REACH;
+  const introductions = openIntroductions({ node, routing, acquaintances, reach, control: () => control, now, random });
   const { answerers } = introductions;
   const control: Control = await startControl({ node, presence: everybodyHere, answerers, report, now });
   const joining = startJoining({
     node,
     routing,
     introductions,
+    approach: { isLarge: () => false },
+    parting: { thin: async () => {} },
     targets: targets.map(parseJoinTarget),
     resolver: nobody,
     file: remembered ?? (await file()),

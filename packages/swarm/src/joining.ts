@@ -1,10 +1,12 @@
 import { describe, type Report } from '@drayage/core';
 import { isPeerId, type PeerId } from '@libp2p/interface';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import type { Approach } from './approach.ts';
 import type { Introductions } from './introductions.ts';
 import { findMembers, type HostPort, type JoinTarget, type Resolver } from './join.ts';
 import { type LocalSearch, searchLocally } from './mdns.ts';
 import { multiaddrOf, type SwarmNode } from './node.ts';
+import type { Parting } from './parting.ts';
 import type { Presence } from './presence.ts';
 import { openRemembered, type Remembered } from './remembered.ts';
 import type { Routing } from './routing.ts';
@@ -35,6 +37,8 @@ export interface JoiningParts {
   readonly node: SwarmNode;
   readonly routing: Routing;
   readonly introductions: Pick<Introductions, 'meet'>;
+  readonly approach: Pick<Approach, 'isLarge'>;
+  readonly parting: Pick<Parting, 'thin'>;
   readonly presence: Pick<Presence, 'away'>;
   readonly targets: readonly JoinTarget[];
   readonly resolver: Resolver;
@@ -93,6 +97,7 @@ async function joinOn(parts: JoiningParts, signal: AbortSignal): Promise<void> {
         // Who was too busy for us is tried again in the next round, however slow that comes.
         askedAt = missed > 0 ? Number.NEGATIVE_INFINITY : now();
       }
+      await parts.parting.thin(signal);
       await remembered.update(node);
     } catch (error) {
       tell('round', describe(error));
@@ -111,7 +116,10 @@ async function joinOnce(joining: Joining, awayMax: number, signal: AbortSignal):
   const isAlone = node.getConnections().length === 0;
   const recalled = isAlone ? mixed(remembered.addresses()) : [];
   const addresses = [...(await askTargets(joining, isAlone, signal)), ...recalled];
-  const strangers = addresses.filter((address) => !isOurs(node, address) && !isConnected(node, address));
+  // Whoever has met so many needs no door any more, and all would stand at the same one.
+  const strangers = joining.approach.isLarge()
+    ? []
+    : addresses.filter((address) => !isOurs(node, address) && !isConnected(node, address));
   const heard = (local?.found() ?? []).filter(({ id }) => node.getConnections(id).length === 0);
   const near = heard.map(({ multiaddrs }) => multiaddrs.slice(0, ADDRESSES_PER_MEMBER_MAX));
   const away = mixed(presence.away()).slice(0, awayMax);

@@ -66,3 +66,13 @@ test('a busy member is no dead one, be it us or the other', async () => {
   expect(it.near.getConnections()).not.toEqual([]);
   expect(it.changed).toEqual([]);
 });
+
+test('a member that parts is neither lost nor away, and near nothing', async () => {
+  await using it = await scene({ lookEveryMs: 3600 * SECOND_MS, answerWaitMs: 300 });
+  const [near, far] = [it.near.peerId, it.far.peerId.toString()];
+  it.presence.part(far);
+  await it.far.hangUp(near);
+  await vi.waitFor(() => expect(it.near.getConnections()).toEqual([]), 5000);
+  await vi.waitFor(() => expect(routingOf(it.near).size()).toBe(0));
+  expect([it.presence.isAway(far), it.presence.away(), it.changed]).toEqual([false, [], []]);
+});

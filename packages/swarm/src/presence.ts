@@ -10,6 +10,8 @@ const QUESTIONS_AT_ONCE = 16;
 /** A deadline that passed this much too late says that it was us who were busy. */
 const LATE_MS = 500;
 const ATTEMPTS_MAX = 3;
+/** Who said that it parts does so within this time. */
+const PARTING_MS = 10_000;
 
 export interface PresenceTimes {
   /** One connection after the other is asked whether it lives, this far apart; the kernel and whoever waits in vain are quicker. */
@@ -32,6 +34,8 @@ export interface PresenceParts {
 export interface Presence extends AsyncDisposable {
   /** Whether the member was connected once and is not now. */
   isAway(member: string): boolean;
+  /** The member is about to end its connection, or we are, since neither needs it: that is no loss. */
+  part(member: string): void;
   /** Somebody waited for the member in vain: it is asked at once whether it lives. */
   doubt(member: string): void;
   /** Members that were lost in the last day, the latest first. */
@@ -42,6 +46,7 @@ export interface Presence extends AsyncDisposable {
 
 export function watchPresence({ node, routing, report, now, times = TIMES }: PresenceParts): Presence {
   const lost = new Map<string, { readonly peer: PeerId; readonly at: number }>();
+  const parting = new Map<string, number>();
   const watchers = new Set<(member: string) => void>();
   const asking = new Set<string>();
   const changed = (member: string) => {
@@ -50,11 +55,13 @@ export function watchPresence({ node, routing, report, now, times = TIMES }: Pre
 
   function onLost({ detail: peer }: CustomEvent<PeerId>): void {
     const member = peer.toString();
+    const isParting = now() < (parting.get(member) ?? 0);
+    parting.delete(member);
     lost.delete(member);
-    lost.set(member, { peer, at: now() });
+    if (!isParting) lost.set(member, { peer, at: now() });
     for (const [oldest, { at }] of lost) if (lost.size > AWAY_MAX || at < now() - AWAY_LIFE_MS) lost.delete(oldest);
     routing.forget(peer).catch((error) => report({ kind: 'error', where: 'presence', problem: describe(error) }));
-    changed(member);
+    if (!isParting) changed(member);
   }
 
   async function look(connection: Connection): Promise<void> {
@@ -83,6 +90,10 @@ export function watchPresence({ node, routing, report, now, times = TIMES }: Pre
 
   return {
     isAway: (member) => lost.has(member),
+    part(member) {
+      for (const [other, until] of parting) if (until < now()) parting.delete(other);
+      parting.set(member, now() + PARTING_MS);
+    },
     doubt(member) {
       for (const connection of node.getConnections(peerIdFromString(member))) void look(connection);
     },

@@ -10,6 +10,10 @@ export interface Routing {
   nearest(digest: Digest, count: number): readonly string[];
   /** Members around another one: the nearest, and others at random up to so many. */
   around(member: string, count: number, nearest: number): readonly string[];
+  /** Of these members, those nearest to us. */
+  nearestToUs(among: Iterable<string>, count: number): ReadonlySet<string>;
+  /** We have met this member. */
+  meet(member: string): void;
   /** Equal for those who know the same members. */
   view(): number;
   /** Takes in connected members that are not known: meeting them may have failed while one of us was busy. */
@@ -100,6 +104,9 @@ export function routingOf(node: SwarmNode): Routing {
       const start = randomInt(all.length);
       return [...new Set([...near, ...all.slice(start), ...all.slice(0, start)])].slice(0, count);
     },
+    nearestToUs: (among, count) =>
+      new Set(nearestOf([...among].map(placeOf), placeOf(node.peerId.toString()).key, count)),
+    meet: add,
     view: () => known.values().reduce((view, { head }) => (view ^ head) >>> 0, 0),
     nearest: (digest, count) => nearestOf(known.values(), keyOf(digest), count),
     isNearer: (digest, one, other) => compareDistance(keyOf(digest), placeOf(one).key, placeOf(other).key) < 0,

@@ -2,8 +2,10 @@ import { join } from 'node:path';
 import { type BlobStore, type Digest, Failure, type Fill, type Report, rateOf } from '@drayage/core';
 import type { Ed25519PrivateKey } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import { keepAcquaintances, REACH } from './acquaintances.ts';
 import { formatHostPort, reachableAt } from './addresses.ts';
 import { startAnnouncer } from './announcer.ts';
+import { openApproach } from './approach.ts';
 import type { Contact } from './contact.ts';
 import { type Control, startControl } from './control.ts';
 import { openDirectory } from './directory.ts';
@@ -26,6 +28,7 @@ import { LINK_LIMITS } from './link/types.ts';
 import { openLinkLines } from './link-lines.ts';
 import { listMembers } from './member-list.ts';
 import { type SwarmNode, startNode } from './node.ts';
+import { openParting } from './parting.ts';
 import { watchPresence } from './presence.ts';
 import { routingOf } from './routing.ts';
 import type { Swarm } from './types.ts';
@@ -80,23 +83,31 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
 
   const shared = { node, routing, report, now: Date.now, random: Math.random };
   const presence = stack.use(watchPresence(shared));
-  const directory = openDirectory({ ...shared, self, presence, control: () => control });
+  const among = { ...shared, presence, control: () => control, reach: REACH };
+  const acquaintances = keepAcquaintances(node, routing);
+  const introductions = openIntroductions({ ...among, acquaintances });
+  const parting = openParting({ ...among, acquaintances });
+  const approach = openApproach({ ...among, self: member, acquaintances, parting });
+  const directory = openDirectory({ ...among, self, ...approach });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
-  const introductions = openIntroductions({ ...shared, control: () => control });
   const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
-  const answerers = { ...directory.answerers, ...introductions.answerers, ...exchange.answerers, ...own };
-  const control: Control = stack.use(await startControl({ ...shared, presence, answerers, lines }));
+  const meeting = { ...introductions.answerers, ...approach.answerers, ...parting.answerers };
+  const answerers = { ...directory.answerers, ...meeting, ...exchange.answerers, ...own };
+  const control: Control = stack.use(await startControl({ ...shared, ...parting, presence, answerers, lines }));
   stack.use(exchange);
-  const announcer = stack.use(startAnnouncer({ ...shared, directory, held: parts.held, watch: presence.watch }));
+  const announcer = stack.use(
+    startAnnouncer({ ...shared, directory, approach, held: parts.held, watch: presence.watch }),
+  );
   const file = join(folder, 'members');
-  stack.use(startJoining({ ...shared, introductions, presence, targets: parts.join, resolver: systemResolver, file }));
+  const doors = { targets: parts.join, resolver: systemResolver, file };
+  stack.use(startJoining({ ...shared, introductions, approach, parting, presence, ...doors }));
 
   const isAlone = () => routing.size() === 0;
   const running = stack.move();
   return {
     member,
     addresses: addressesOf(node, self),
-    fill: swarmFill({ ...parts, ...exchange, isAlone, take: exchange.parts.fill }),
+    fill: swarmFill({ ...parts, ...exchange, ...approach, isAlone, take: exchange.parts.fill }),
     ...askHolders({ isAlone, isTrusted: marks.isTrusted, directory, control }),
     announce: announcer.announce,
     withdraw: announcer.withdraw,

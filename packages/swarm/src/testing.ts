@@ -1,3 +1,4 @@
+export type { Reach } from './acquaintances.ts';
 export { crowd, type Flooded, flood } from './fake-flood.ts';
 export { startTestMember, type TestMember } from './fake-membership.ts';
 export { loadIdentity } from './identity.ts';

@@ -135,6 +135,7 @@ async function startHost(swarm: FakeSwarm, store: BlobStore): Promise<FakeHost> 
     ...{ stories: exchange.stories, report, take },
     originFill: originFill({ report }),
     isAlone: () => false,
+    approach: async () => [],
   });
 
   return {

@@ -1,4 +1,5 @@
 import { describe, type Fill, type FillJob, isFailure, type Report } from '@drayage/core';
+import type { Approach } from '../approach.ts';
 import type { Filling, Part } from './part-types.ts';
 import type { Stories, Telling } from './story.ts';
 
@@ -6,14 +7,16 @@ export interface SwarmFillParts {
   /** For when there is no other member. */
   readonly originFill: Fill;
   readonly isAlone: () => boolean;
+  readonly approach: Approach['approach'];
   readonly take: (filling: Filling) => Promise<Part>;
   readonly stories: Stories;
   readonly report: Report;
 }
 
 /** Fills from other members, and from the origin what is this host's to fetch; alone in the world, from the origin. */
-export function swarmFill({ originFill, isAlone, take, stories, report }: SwarmFillParts): Fill {
+export function swarmFill({ originFill, isAlone, approach, take, stories, report }: SwarmFillParts): Fill {
   async function exchange(job: FillJob, story: Telling, signal: AbortSignal): Promise<void> {
+    await approach(job.draft.digest, signal);
     const part = await take({ ...job, story });
     const giveUp = () => void part.stop(asError(signal.reason));
     signal.addEventListener('abort', giveUp, { once: true });
