@@ -26,6 +26,7 @@ function scene(held: Digest[]) {
       },
     },
     approach: { isLarge: () => world.isLarge, approach: async () => world.homes },
+    parting: { thin: async () => {} },
     held: () => held,
     watch(callback) {
       changed = callback;

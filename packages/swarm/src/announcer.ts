@@ -3,6 +3,7 @@ import { type Digest, describe, type Report } from '@drayage/core';
 import { openAgenda } from './agenda.ts';
 import type { Approach } from './approach.ts';
 import type { Directory, News, Notice } from './directory.ts';
+import type { Parting } from './parting.ts';
 import { sparingly } from './sparing.ts';
 
 const BATCH_MS = 50;
@@ -34,6 +35,7 @@ const TIMES: AnnouncerTimes = { quietMs: 2000, quietMsMax: 5000 };
 export interface AnnouncerParts {
   readonly directory: Pick<Directory, 'tell'>;
   readonly approach: Pick<Approach, 'isLarge' | 'approach'>;
+  readonly parting: Pick<Parting, 'thin'>;
   /** Every blob that is sealed here. */
   readonly held: () => readonly Digest[];
   /** Calls back with each member that came, went or began anew. */
@@ -153,6 +155,7 @@ async function inform(
   const kept = [...digests].filter((digest) => !state.gone.has(digest));
   const most = parts.approach.isLarge() ? PORTION : kept.length;
   for (let begin = 0; begin < kept.length; begin += most) {
+    await parts.parting.thin(signal);
     const news = await compare(parts, state, kept.slice(begin, begin + most), signal);
     missed.push(...(await tell(parts, state, { kind: 'announce', notices: news }, signal)));
   }

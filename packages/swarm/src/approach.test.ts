@@ -47,7 +47,6 @@ function scene({ known, names: answers, unreachable = [], introducedMax = 3 }: W
         return true;
       },
     },
-    parting: { thin: async () => {} },
     control: () => ({ ask }) as Control,
     reach: { introducedMax, nearest: 2, wanted: 6, most: 8 },
   });

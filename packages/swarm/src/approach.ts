@@ -2,7 +2,6 @@ import { type Digest, Failure, parseDigest } from '@drayage/core';
 import { type Acquaintances, parseIntroduced, type Reach } from './acquaintances.ts';
 import type { Answerer, Control } from './control.ts';
 import { HOMES } from './directory.ts';
-import type { Parting } from './parting.ts';
 import type { Routing } from './routing.ts';
 
 /** Members that are asked, each nearer than the one before: among ten thousand members one or two are. */
@@ -15,7 +14,6 @@ export interface ApproachParts {
   readonly self: string;
   readonly routing: Pick<Routing, 'nearest' | 'isNearer'>;
   readonly acquaintances: Acquaintances;
-  readonly parting: Pick<Parting, 'thin'>;
   readonly control: () => Control;
   readonly reach: Reach;
 }
@@ -32,7 +30,7 @@ export interface Approach {
   approach(digest: Digest, signal: AbortSignal, needNotMeet?: (member: string) => boolean): Promise<readonly string[]>;
 }
 
-export function openApproach({ self, routing, acquaintances, parting, control, reach }: ApproachParts): Approach {
+export function openApproach({ self, routing, acquaintances, control, reach }: ApproachParts): Approach {
   const { connected } = acquaintances;
   let wasLarge = false;
 
@@ -55,7 +53,6 @@ export function openApproach({ self, routing, acquaintances, parting, control, r
   /** Goes on from the nearest member known to whom that one knows, until nobody knows a nearer one. */
   async function search({ digest, heard, needNotMeet }: Search, signal: AbortSignal): Promise<void> {
     const asked = new Set([self]);
-    await parting.thin(signal);
     for (let hops = 0; hops < HOPS_MAX; hops++) {
       const [nearest] = nearestOf(digest, heard);
       const next = nearestOf(digest, heard).find((home) => !asked.has(home) && connected.has(home));

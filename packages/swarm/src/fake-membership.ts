@@ -61,7 +61,7 @@ export async function startTestMember({ node, joins, times, reach = REACH }: Tes
   const among = { node, routing, acquaintances, presence, control: () => control, reach, now, random };
   const introductions = openIntroductions(among);
   const parting = openParting(among);
-  const approach = openApproach({ ...among, self: id, parting });
+  const approach = openApproach({ ...among, self: id });
   const directory = openDirectory({ ...among, self, ...approach });
   const answerers: Readonly<Record<string, Answerer>> = {
     ...{ ...directory.answerers, ...introductions.answerers, ...approach.answerers, ...parting.answerers },
@@ -72,6 +72,7 @@ export async function startTestMember({ node, joins, times, reach = REACH }: Tes
     startAnnouncer({
       directory,
       approach,
+      parting,
       held: () => held,
       watch: presence.watch,
       report,

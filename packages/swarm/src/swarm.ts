@@ -87,7 +87,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const acquaintances = keepAcquaintances(node, routing);
   const introductions = openIntroductions({ ...among, acquaintances });
   const parting = openParting({ ...among, acquaintances });
-  const approach = openApproach({ ...among, self: member, acquaintances, parting });
+  const approach = openApproach({ ...among, self: member, acquaintances });
   const directory = openDirectory({ ...among, self, ...approach });
   const exchange = openExchange({ ...parts, identity, self, mesh, marks, directory, control: () => control });
   const own = { small: smallAnswerer(store), vouch: vouchAnswerer(parts.isProven) };
@@ -96,7 +96,7 @@ export async function startSwarm(parts: SwarmParts): Promise<Swarm> {
   const control: Control = stack.use(await startControl({ ...shared, ...parting, presence, answerers, lines }));
   stack.use(exchange);
   const announcer = stack.use(
-    startAnnouncer({ ...shared, directory, approach, held: parts.held, watch: presence.watch }),
+    startAnnouncer({ ...shared, directory, approach, parting, held: parts.held, watch: presence.watch }),
   );
   const file = join(folder, 'members');
   const doors = { targets: parts.join, resolver: systemResolver, file };
