@@ -15,6 +15,7 @@ import {
   noteOriginRefusal,
   takeFromQueue,
   takeLease,
+  watchOrigin,
 } from './origin-run.ts';
 import { findTransfer } from './transfers.ts';
 import { beginParole, dropLies, endParole, judgePiece, judgeSuspect, keepPiece, tryNextSuspect } from './trust.ts';
@@ -162,6 +163,7 @@ function tick(member: Member): void {
     return;
   }
   watchTransfers(member);
+  watchOrigin(member);
   openLinks(member, 0);
   if (member.parole.wasOpen || member.standing.doubters.size > 0) tryNextSuspect(member);
   fetchNext(member);

@@ -1,7 +1,7 @@
 import { planPieces } from '@drayage/core';
 import { expect, test } from 'vitest';
 import { arrival, fakeMember, happen, helloWith, only } from './fake-member.ts';
-import { ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS, SMALL_PATIENCE_MS } from './limits.ts';
+import { LEASE_QUIET_MS, ORIGIN_RETRY_MS, ORIGIN_SILENT_MS, PATIENCE_MS, SMALL_PATIENCE_MS } from './limits.ts';
 import type { Member } from './member-state.ts';
 import type { MemberDecision, MemberEvent, Run } from './words.ts';
 
@@ -65,6 +65,18 @@ test('while the origin fails, a leased piece comes from a link that has it, and 
   const decisions = happen(member, 4, arrival(1, 1), { kind: 'kept', piece: 1 });
   expect(only(decisions, 'landed')).toEqual([{ kind: 'landed', home: 100, piece: 1 }]);
   expect(fetches(happen(member, 2000, { kind: 'tick' }))).toEqual([{ start: 2, end: 3 }]);
+});
+
+test('while the origin says nothing, a leased piece comes from a link that has it', () => {
+  const member = fakeMember(COUNT);
+  happen(member, 0, { kind: 'linked', link: 1, hello: helloWith(COUNT, [1]) }, lease(1, 3));
+  const asks = (now: number) => {
+    const offer: MemberEvent = { kind: 'offered', link: 1, insists: false };
+    return only(happen(member, now, { kind: 'tick' }, offer), 'request').map(({ piece }) => piece);
+  };
+  happen(member, 500, { kind: 'origin heard' });
+  expect(asks(LEASE_QUIET_MS + 499)).toEqual([]);
+  expect(asks(LEASE_QUIET_MS + 750)).toEqual([1]);
 });
 
 test('a member that the origin refuses gives its lease back, and takes no other', () => {

@@ -2,6 +2,7 @@ import { patientMs } from './answers.ts';
 import { addPiece, firstAbsent, hasPiece, removePiece } from './bitmap.ts';
 import {
   LEASE_PIECES_MAX,
+  LEASE_QUIET_MS,
   ORIGIN_RETRY_MS,
   ORIGIN_RETRY_MS_MAX,
   ORIGIN_SILENT_MS,
@@ -64,10 +65,9 @@ export function leaveQueue({ origin }: Member, piece: number): boolean {
 
 /** The connection broke, or the origin is down: the same again, a little later. */
 export function noteOriginFailure(member: Member): void {
-  const { origin, now, open, rarity } = member;
+  const { origin, now } = member;
   origin.isFetching = false;
-  // What a link has need not wait for the origin.
-  for (const piece of origin.queue) if (rarity[piece] !== 0 && !isHere(member, piece)) addPiece(open, piece);
+  openToLinks(member);
   // Nobody gets anything then, and all would come at once when it is back: those with a lease go first.
   if (origin.isImpatient) {
     origin.isImpatient = false;
@@ -76,6 +76,19 @@ export function noteOriginFailure(member: Member): void {
   }
   origin.retryAt = now + origin.retryMs;
   origin.retryMs = Math.min(2 * origin.retryMs, ORIGIN_RETRY_MS_MAX);
+}
+
+/** What a link has need not wait for the origin, where that is silent. */
+export function watchOrigin(member: Member): void {
+  const { origin, now, home } = member;
+  if (origin.isFetching && now - origin.heardAt >= patientMs(LEASE_QUIET_MS, home.answerMs)) openToLinks(member);
+}
+
+function openToLinks(member: Member): void {
+  const { origin, open, rarity } = member;
+  const isComing = (piece: number) => member.transfers.some((transfer) => transfer.piece === piece);
+  for (const piece of origin.queue)
+    if (rarity[piece] !== 0 && !isHere(member, piece) && !isComing(piece)) addPiece(open, piece);
 }
 
 /** The origin will not have us: somebody else must fetch. */

@@ -62,7 +62,8 @@ export function keepAcquaintances(node: SwarmNode, routing: Pick<Routing, 'meet'
         // A number out of range is found out here only.
         const whom = addresses.map((address) => multiaddr(`${address}/p2p/${member}`));
         await node.dial(whom, { signal: AbortSignal.any([signal, AbortSignal.timeout(DIAL_WAIT_MS)]) });
-        routing.meet(member);
+        // It may have hung up at once.
+        if (connected.has(member)) routing.meet(member);
         return true;
       } catch {
         signal.throwIfAborted();
