@@ -200,7 +200,8 @@ interface Complaint {
 
 /**
  * A member looked for the piece in vain. It is told who is said to have it; when there are complaints a while later as
- * well, the piece is freed. If more than one complained of what rests on one member's word, that word is worthless.
+ * well, the piece is freed; at once when that member no longer says so. If more than one complained of what rests on one
+ * member's word, that word is worthless.
  */
 export function complain(
   ledger: Ledger,

@@ -85,10 +85,11 @@ export function watchOrigin(member: Member): void {
 }
 
 function openToLinks(member: Member): void {
-  const { origin, open, rarity } = member;
-  const isComing = (piece: number) => member.transfers.some((transfer) => transfer.piece === piece);
-  for (const piece of origin.queue)
-    if (rarity[piece] !== 0 && !isHere(member, piece) && !isComing(piece)) addPiece(open, piece);
+  const { origin, rarity } = member;
+  openAgain(
+    member,
+    origin.queue.filter((piece) => rarity[piece] !== 0),
+  );
 }
 
 /** The origin will not have us: somebody else must fetch. */
@@ -109,11 +110,14 @@ export function endLease(member: Member): void {
 }
 
 function reopen(member: Member): void {
-  const isComing = (piece: number) => member.transfers.some((transfer) => transfer.piece === piece);
-  for (const piece of member.origin.queue) {
-    if (!isHere(member, piece) && !isComing(piece)) addPiece(member.open, piece);
-  }
+  openAgain(member, member.origin.queue);
   member.origin.queue = [];
+}
+
+/** What neither is here nor comes from a link may be asked for. */
+function openAgain(member: Member, pieces: readonly number[]): void {
+  const isComing = (piece: number) => member.transfers.some((transfer) => transfer.piece === piece);
+  for (const piece of pieces) if (!isHere(member, piece) && !isComing(piece)) addPiece(member.open, piece);
 }
 
 /** Whether bytes come from the origin, or have come and the home will soon hear of it. */

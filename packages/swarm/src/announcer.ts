@@ -16,7 +16,7 @@ const LOOK_MS = 30_000;
 const FAREWELL_MS = 2000;
 /** Comparing homes goes on for this long before others have their turn. */
 const TURN_MS = 4;
-/** A large swarm changes all the time: when a home is lost, digests that no fewer still know can wait for the next look. */
+/** A large swarm changes all the time: a digest that so many homes know of waits for the next search. */
 const HOMES_ENOUGH = 2;
 /** There homes have to be looked for: after this long, and then twice as long each time, as a swarm grows ever slower. */
 const SEARCH_MS = 60_000;
